@@ -1,11 +1,11 @@
-"""Ninjacam: a camera server that lives inside Django.
+"""Ninjacam: a camera server inside Django.
 
-Here: the names that a processor needs, and the version. Importing this package imports nothing else, not even the
+Contains the names for processors, and the version. Importing this package imports no other module, not even of the
 standard library: `python -m ninjacam` has the current directory on its search path until `__main__` has removed it.
-Each name is imported when it is first used; everything else is imported from its own module.
+Each name is imported when it is first used; import all other names from their modules.
 """
 
-TYPE_CHECKING = False  # type checkers take it for typing's, which is not imported (see above)
+TYPE_CHECKING = False  # Type checkers treat it as typing's, which is not imported (see above).
 if TYPE_CHECKING:
     from ninjacam.core.annotations import Box, Keypoints, Line, Mask, Point, Polygon, Text
     from ninjacam.core.frames import Frame

@@ -9,10 +9,10 @@ import sys
 
 
 def _leave_start_directory(*, is_module: bool) -> None:
-    """Remove from `sys.path` what Python put there because of how it was started.
+    """Remove the entries from `sys.path` that Python added because of how it was started.
 
-    That is the current directory (`python -m`) or the script's, and the current one again where PYTHONPATH has an
-    empty item. Nothing may be imported from there, so this comes before all other imports.
+    These are the current directory (`python -m`) or the script's, and the current one again if PYTHONPATH has an
+    empty item. Modules must not be imported from there, so this precedes all other imports.
     """
     script = os.path.dirname(os.path.realpath(sys.argv[0]))
     if not sys.flags.safe_path and (is_module or sys.path[:1] == [script]):
@@ -37,7 +37,7 @@ from ninjacam.core.limits import keep_files_private
 _PREFIX = "ninjacam_"
 _SERVERS = {"serve", "demo", "engine"}
 _NO_MIGRATION = {"doctor", "openapi", "engine"}
-"""`engine` is a child of `serve`, which has migrated; the others only look."""
+"""`engine` is a child of `serve`, which has migrated; the others only read."""
 
 
 def _verbs() -> list[str]:
@@ -47,7 +47,7 @@ def _verbs() -> list[str]:
 
 
 def _split_data(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """`--data DIR`, which may stand before or after the verb, and the rest."""
+    """Return the value of `--data DIR`, which may precede or follow the verb, and the other arguments."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--data")
     known, rest = parser.parse_known_args(arguments)
@@ -55,7 +55,7 @@ def _split_data(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status. Errors are one sentence on stderr."""
+    """Run the command, and return the exit status. Errors are one sentence on stderr."""
     keep_files_private()
     data, rest = _split_data(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
@@ -103,7 +103,7 @@ def _run(verb: str, arguments: list[str]) -> int:
 
 
 def _prepare_data() -> None:
-    """Make what lies in the data directory private, and bring the database up to date."""
+    """Make the contents of the data directory private, and migrate the database."""
     from ninjacam.conf import get_settings
     from ninjacam.management.private import make_private, private_paths
 
@@ -113,7 +113,7 @@ def _prepare_data() -> None:
 
 
 def _migrate() -> None:
-    """Bring the database up to date where it is new or behind. One process at a time."""
+    """Migrate the database if it is new or outdated. One process at a time."""
     import fcntl
 
     from django.core.management import call_command

@@ -38,7 +38,7 @@ from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.status import read_status
 from ninjacam.web.zone_form import PointsField
 
-if TYPE_CHECKING:  # Generic in the stubs only.
+if TYPE_CHECKING:  # Generic only in the stubs.
     CameraModelForm = forms.ModelForm[Camera]
     CameraModelAdmin = admin.ModelAdmin[Camera]
     GrantModelAdmin = admin.ModelAdmin[CameraGrant]
@@ -65,7 +65,7 @@ else:
 
 
 class _OnRecord:
-    """What is written on these pages is recorded by `actions.audit_signals`, with the user of the request."""
+    """`actions.audit_signals` records writes on these pages, with the user of the request."""
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         with acting(request):
@@ -111,7 +111,7 @@ class CameraAdminForm(CameraModelForm):
         ]
 
     def clean(self) -> dict[str, Any]:
-        """Applies the rules of the actions: split the URL, refuse the mask, send no password to another host."""
+        """Apply the rules of the actions: split the URL, reject the mask, send no password to another host."""
         entered = super().clean() or {}
         if self.errors:
             return entered
@@ -156,7 +156,7 @@ class StreamAdminForm(StreamModelForm):
         fields = ["name", "url"]
 
     def clean(self) -> dict[str, Any]:
-        """Applies the rules of the actions."""
+        """Apply the rules of the actions."""
         entered = super().clean() or {}
         if self.errors or not entered.get("url"):
             return entered
@@ -202,7 +202,7 @@ class ZoneAdminForm(ZoneModelForm):
     class Meta:
         model = CameraZone
         fields = ["name", "kind", "points", "inertia_s", "loitering_s", "preset", "color"]
-        widgets = {  # Narrow ones: they share a row.
+        widgets = {  # Narrow widgets, because they share a row.
             "name": forms.TextInput(attrs={"size": 14}),
             "inertia_s": forms.NumberInput(attrs={"class": "vIntegerField"}),
             "loitering_s": forms.NumberInput(attrs={"class": "vIntegerField"}),
@@ -324,7 +324,7 @@ class SegmentAdmin(SegmentModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Segment, form: Any, change: bool) -> None:
-        # Save only these: the engine may write the others at the same time.
+        # Save only these fields: the engine may write the others at the same time.
         Segment.objects.filter(pk=obj.pk).update(protected=obj.protected)
         _record(
             request, "recording.protect" if obj.protected else "recording.unprotect", obj.slug, path=obj.path
@@ -354,7 +354,7 @@ class EventAdmin(EventModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
-        # Save only these: the engine may write the others at the same time.
+        # Save only these fields: the engine may write the others at the same time.
         with transaction.atomic():
             Event.objects.filter(pk=obj.pk).update(label=obj.label, protected=obj.protected)
             note_changed(Event.objects.get(pk=obj.pk), form.changed_data)
@@ -421,7 +421,7 @@ class WebhookAdminForm(WebhookModelForm):
         ]
 
     def clean(self) -> dict[str, Any]:
-        """Applies the rules of the actions."""
+        """Apply the rules of the actions."""
         entered = super().clean() or {}
         if self.errors:
             return entered

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 class NinjacamConfig(AppConfig):
     """Registers the system checks, the receivers of the audit record and the directory of models.
 
-    Starts nothing: no thread, no camera, no import of user code.
+    Starts no threads or cameras, and imports no user code.
     """
 
     name = "ninjacam"

@@ -1,4 +1,4 @@
-"""Authentication by session cookie, `Authorization: Bearer` or `?sig=`, and whether it is still valid.
+"""Authentication by session cookie, `Authorization: Bearer` or `?sig=`, and its later verification.
 
 Shared by Django views, the API and the ASGI media application. Synchronous, with database queries: call it in a
 suitable thread and close the thread's connections afterwards.
@@ -37,23 +37,23 @@ from ninjacam.throttle import client_address, get_throttle, network_of
 _USED_RESOLUTION_S = 60
 """Minimum seconds between two writes of a token's `last_used_at`."""
 _KNOWN_TOKEN_S = 7 * 24 * 3600
-"""A token that was valid within this time is still checked after its network has sent too many wrong ones."""
+"""Seconds for which a valid token is still checked after its network has sent too many invalid ones."""
 BAD_TOKENS = 30
 BAD_TOKEN_EVERY_S = 2.0
-"""Limits of one network: (burst of wrong tokens, seconds per further one)."""
+"""Limits of one network: (burst of invalid tokens, seconds per further one)."""
 _OUTLIVING = frozenset({Role.REPLAY, Role.EXPORT})
 """The roles for recordings, which outlive their camera."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Principal:
-    """A user together with the way of authentication and the permissions that it allows.
+    """A user together with the authentication method and the permissions that it grants.
 
     `scopes`: None for all permissions of the user. `cameras`: the primary keys, as text, of the cameras that
-    `scopes` name. `credential`: what `recheck` verifies again: the session key, the token's id, or the guard of a
-    signed link. `view`: a signed link is for this view only. `token_id`: the token that was used, or that created
-    the link. `expires_at_s`: expiry of a link, Unix time. `link_id`: identifies a link, the same for each use; empty
-    for others. `address`: the client's, if known.
+    `scopes` name. `credential`: the object that `recheck` verifies again: the session key, the token's id, or the
+    guard of a signed link. `view`: a signed link is valid for this view only. `token_id`: the token that was used,
+    or that created the link. `expires_at_s`: expiry of a link, Unix time. `link_id`: identifies a link, the same for
+    each use; empty for others. `address`: the client's, if known.
     """
 
     user: AbstractBaseUser = field(repr=False)
@@ -69,16 +69,18 @@ class Principal:
 
     @property
     def name(self) -> str:
-        """Return the user and the way of authentication, for logs."""
+        """Return the user and the authentication method, for logs."""
         return f"{self.user.get_username()} ({self.source})"
 
     def in_scope(self, role: str, camera: Camera | None = None) -> bool:
-        """Return whether the way of authentication allows `role` for `camera` or, without a camera, for all cameras."""
+        """Return whether the authentication method permits `role` for `camera` or, without a camera, for all
+        cameras."""
         scoped = self.cameras_in_scope(role)
         return scoped is None or (camera is not None and str(camera.pk) in scoped)
 
     def cameras_in_scope(self, role: str) -> frozenset[str] | None:
-        """Return the primary keys, as text, of the cameras that the way allows `role` for. None: all cameras."""
+        """Return the primary keys, as text, of the cameras for which the authentication method permits `role`. None:
+        all cameras."""
         givers = GRANTED_BY.get(role, (role,))
         if self.scopes is None or "*" in self.scopes or not self.scopes.isdisjoint(givers):
             return None
@@ -89,21 +91,18 @@ class Principal:
         )
 
     def may(self, role: str, camera: Camera, view: str | None = None) -> bool:
-        """Return whether `role` is allowed for `camera`, and for its view if one is given."""
+        """Return whether `role` is permitted for `camera`, and for its view if one is given."""
         if view is not None and self.view is not None and view != self.view:
             return False
         return self.in_scope(role, camera) and permissions.may(self.user, role, camera)
 
     def may_all(self, permission: str, scope: str = "*") -> bool:
-        """Return whether a permission that is not about a single camera (`add_camera`) is allowed. `scope`: of a
-        token.
-        """
+        """Return whether a permission without a camera (such as `add_camera`) is granted. `scope`: of a token."""
         return self.in_scope(scope) and permissions.may_all(self.user, permission)
 
     def may_act_for(self, user: AnyUser) -> bool:
-        """Return whether data that belongs to `user` (API tokens) may be created, read and deleted. Always False for
-        a token with limited scopes.
-        """
+        """Return whether data of `user` (API tokens) may be created, read and deleted. Always False for a token with
+        limited scopes."""
         own = self.user.pk == user.pk
         return (
             self.source != "signed"
@@ -113,8 +112,7 @@ class Principal:
 
     def may_metrics(self) -> bool:
         """Return whether the metrics of the whole host may be read: by superusers, and by their tokens with the
-        scope.
-        """
+        scope."""
         return self.in_scope("metrics") and bool(getattr(self.user, "is_superuser", False))
 
 
@@ -127,12 +125,12 @@ def principal_from(
     query: Mapping[str, str] | None = None,
     address: str = "",
 ) -> Principal | None:
-    """Return the principal, or None. All given credentials must be valid: a valid cookie does not make up for an
+    """Return the principal, or None. All given credentials must be valid: a valid cookie does not compensate for an
     invalid token.
 
     `path`: as requested, including the mount point, percent-decoded. `query`: all parameters of the request.
-    `address`: the client's. A cookie does not prove where a request comes from: check Origin or CSRF as well if
-    `source` is "session". Raises: LimitError: too many wrong tokens came from this address.
+    `address`: the client's. A cookie does not prove the origin of a request: check Origin or CSRF as well if
+    `source` is "session". Raises: LimitError: too many invalid tokens came from this address.
     """
     if authorization:
         scheme, _, token = authorization.partition(" ")
@@ -168,7 +166,8 @@ def address_of_request(request: HttpRequest) -> str:
 
 
 def _from_token(token: str, network: str) -> Principal | None:
-    """Raises: LimitError: too many wrong tokens came from this network, and this token is not known to be valid."""
+    """Return the principal of a token. Raises: LimitError: too many invalid tokens came from this network, and this
+    token is not known to be valid."""
     throttle, known = get_throttle(), f"good token:{token[:100]}"
     blocked = network and throttle.is_marked(f"bad tokens:{network}")
     if blocked and not throttle.is_marked(known):
@@ -290,11 +289,11 @@ def refresh(principals: Iterable[Principal]) -> dict[Principal, Principal | None
 
 
 def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
-    """Return for each (principal, role, camera) whether it is still allowed, with everything read again.
+    """Return, for each (principal, role, camera), whether it is still permitted. All objects are read again.
 
-    An unsaved camera stands for a deleted one with its slug: this requires the role for all cameras, or the role for
+    An unsaved camera represents a deleted one with its slug: this requires the role for all cameras, or the role for
     the new camera that has taken over its recordings. Six queries for all, seven with deleted cameras, and up to
-    four for each user whose permission does not come from a grant.
+    four for each user whose permission does not result from a grant.
     """
     asked = list(items)
     fresh = refresh(principal for principal, _, _ in asked)
@@ -350,7 +349,7 @@ def _usable_tokens(ids: Iterable[int | None]) -> dict[int, ApiToken]:
     if not wanted:
         return {}
     found = list(ApiToken.objects.filter(pk__in=wanted))
-    # They are few, and a join would slow down all other queries.
+    # There are few of them, and a join would slow down all other queries.
     if any(token.parent_id is not None for token in found):
         prefetch_related_objects(found, "parent")
     return {token.pk: token for token in found if token.is_usable()}
@@ -363,7 +362,7 @@ def _session_data(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
     if not wanted:
         return {}
     if not issubclass(store_class, DatabaseSessionStore):
-        # load(), not the lazy property, which returns {} for a missing session. Creates nothing.
+        # Uses load() instead of the lazy property, which returns {} for a missing session. Creates no sessions.
         return {key: data for key in wanted if (data := store_class(key).load())}
     rows = store_class.get_model_class().objects.filter(
         session_key__in=wanted, expire_date__gt=timezone.now()
@@ -373,7 +372,7 @@ def _session_data(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
 
 
 def _session_is_of(data: Mapping[str, Any], user: AbstractBaseUser) -> bool:
-    """Return whether the session was opened for this user with the current password."""
+    """Return whether the session was created for this user with the current password."""
     held = data.get(HASH_SESSION_KEY, "")
     return str(user.pk) == data.get(SESSION_KEY) and constant_time_compare(held, user.get_session_auth_hash())
 

@@ -118,12 +118,13 @@ def _serves_static_files() -> bool:
 
 
 def _mentions_ninjacam(module: str) -> bool:
-    """Search the source of `module` without importing it: a project's asgi.py may have side effects."""
+    """Return whether the source of `module` mentions Ninjacam. It is not imported: a project's asgi.py may have side
+    effects."""
     try:
         found = importlib.util.find_spec(module)
         source = Path(found.origin).read_text("utf-8", "replace") if found and found.origin else ""
     except (ImportError, OSError):
-        return True  # The server reports this error better.
+        return True  # The server's error message is more specific.
     return "ninjacam" in source or not source
 
 

@@ -47,12 +47,13 @@ class Settings:
     it is saved; default DEBUG. `vision_workers`: number of processes that run user code. `cameras_per_capture`:
     number of cameras in one capture process.
 
-    `allowed_networks`: CIDR networks that cameras may be in; empty allows all but link-local addresses.
-    `files_dir`: the directory that `file:` cameras must be in; if empty, none can be added.
+    `allowed_networks`: CIDR networks of cameras; empty allows all but link-local addresses.
+    `files_dir`: the directory of `file:` cameras; if empty, none can be added.
 
     `export_bytes_per_user`, `exports_per_user`, `active_exports_per_user`: limits on the size of one user's
-    exports, their number, and the number that are queued or running. `events_per_minute`: how many events of
-    one camera a user or token may create, in each web worker. `events_per_camera`: how many events are kept.
+    exports, their number, and the number that are queued or running. `events_per_minute`: maximum number of
+    events of one camera that a user or token may create, in each web worker. `events_per_camera`: maximum number of
+    stored events.
 
     `max_viewers_per_worker`, `send_timeout_s`, `reauth_s` (how often the permission of an open stream is
     checked again) and `mjpeg_quality` (1 to 100) apply to live streams. `max_connections_per_worker`: TCP
@@ -60,7 +61,7 @@ class Settings:
     `trusted_proxies`: CIDR networks of the proxies whose X-Forwarded-For header is trusted; default: this host.
 
     `rtmp_port`, `rtsp_port`: the ports on which cameras with the URL `push:` publish; 0: closed, the default.
-    `bind_host`: the address that these ports are open on; default: all. `tls_certificate`, `tls_key`: PEM files for
+    `bind_host`: the address of these ports; default: all. `tls_certificate`, `tls_key`: PEM files for
     encrypted publishing on the same ports (rtmps, rtsps); loaded again when they are replaced. `tls`: `ninjacam_serve`
     uses https with that certificate or, without one, with a self-signed certificate in the data directory.
     """
@@ -102,7 +103,7 @@ class Settings:
 
     @property
     def certificate(self) -> str:
-        """Return the path of the certificate; "": there is none."""
+        """Return the path of the certificate, or ""."""
         return str(self.data_dir / OWN_CERTIFICATE) if self.has_own_certificate else self.tls_certificate
 
     @property
@@ -206,7 +207,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 
 
 FROM_ENVIRONMENT = ("RTMP_PORT", "RTSP_PORT", "TLS", "TLS_CERTIFICATE", "TLS_KEY")
-"""Keys that `NINJACAM_<key>` in the environment overrides: `serve` passes its options to its processes in this way."""
+"""Keys that `NINJACAM_<key>` in the environment overrides: `serve` passes its options to its processes this way.
+"""
 
 
 def parse_settings(given: Mapping[str, Any]) -> Settings:
@@ -237,7 +239,7 @@ def parse_settings(given: Mapping[str, Any]) -> Settings:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Raises: ConfigError: the setting NINJACAM is invalid."""
+    """Return the settings. Raises: ConfigError: the setting NINJACAM is invalid."""
     given = getattr(settings, "NINJACAM", {})
     if not isinstance(given, Mapping):
         raise ConfigError("The setting NINJACAM must be a dict.")

@@ -22,10 +22,10 @@ from ninjacam.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Values that are never shown. `url`: the whole URL if its query contains secrets, else empty.
+    """Secret values of a camera. `url`: the whole URL if its query contains secrets, else empty.
 
-    `bound_to`: what they were entered for, as returned by `sources.urls.binding_of`; empty if stored by an earlier
-    version.
+    `bound_to`: the address for which they were entered, as returned by `sources.urls.binding_of`; empty if stored by
+    an earlier version.
     """
 
     username: str = field(default="", repr=False)
@@ -50,7 +50,7 @@ def _fernet() -> MultiFernet:
 
 
 def seal(credentials: Credentials) -> str:
-    """Return encrypted text for the database; empty for empty credentials."""
+    """Return encrypted text for the database; "" for empty credentials."""
     if not credentials:
         return ""
     values = [credentials.username, credentials.password, credentials.url, credentials.bound_to]

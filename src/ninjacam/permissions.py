@@ -74,7 +74,7 @@ def may_all(user: AnyUser, permission: str) -> bool:
 
 
 class CameraGrantBackend(BaseBackend):
-    """Answers `user.has_perm("ninjacam.view_camera", camera)` from the grants. Authenticates nobody.
+    """Answers `user.has_perm("ninjacam.view_camera", camera)` from the grants. Does not authenticate users.
 
     Add it to AUTHENTICATION_BACKENDS after Django's own. Without it, Ninjacam itself works, but `has_perm` with a
     camera in your own code ignores the grants.

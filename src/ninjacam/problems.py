@@ -1,7 +1,7 @@
 """Errors as problem+json (RFC 9457), for API, pages, streams and recordings.
 
-This is the only place that knows both the errors of `ninjacam.core.errors` and HTTP status codes. Not here: how a
-problem is sent (`ninjacam.api.errors` for Django, `ninjacam.front_door.responses` for ASGI).
+This is the only module that maps the errors of `ninjacam.core.errors` to HTTP status codes. Not here: sending
+problems (`ninjacam.api.errors` for Django, `ninjacam.front_door.responses` for ASGI).
 """
 
 import json
@@ -30,7 +30,7 @@ from ninjacam.core.errors import (
 )
 
 Headers = Sequence[tuple[bytes, bytes]]
-"""Names in lower case."""
+"""Header names in lower case, and values."""
 
 CONTENT_TYPE = "application/problem+json"
 STATUS_OF: tuple[tuple[type[NinjacamError], int], ...] = (
@@ -51,11 +51,11 @@ STATUS_OF: tuple[tuple[type[NinjacamError], int], ...] = (
     (StreamUnavailableError, 503),
     (NinjacamError, 500),
 )
-"""The first match counts."""
+"""Status codes by class. The first match counts."""
 
 
 class Problem(Exception):  # noqa: N818 (the name in RFC 9457)
-    """A response that refuses a request. `errors`: the wrong fields, each with "field" and "message"."""
+    """A response that refuses a request. `errors`: the invalid fields, each with "field" and "message"."""
 
     def __init__(
         self,
@@ -96,9 +96,9 @@ def problem_of(error: NinjacamError) -> Problem:
 
 
 def problem_of_stream(error: Mapping[str, Any]) -> Problem:
-    """Return the problem for a refused local stream. `error`: as `NinjacamError.as_dict` makes it.
+    """Return the problem for a refused local stream. `error`: as `NinjacamError.as_dict` returns it.
 
-    All but a missing view is a condition of this server, so 503.
+    All errors except a missing view are conditions of this server, so their status is 503.
     """
     code, message = str(error.get("code", "error")), str(error.get("message", "The camera sends no frames."))
     if code == ViewNotFoundError.code:

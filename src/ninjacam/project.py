@@ -1,6 +1,6 @@
-"""What the surrounding Django project provides: its ASGI application and its login page.
+"""Access to the surrounding Django project: its ASGI application and its login page.
 
-`startproject` leaves out some settings that Ninjacam needs. Each has a default here that works.
+`startproject` omits some settings that Ninjacam requires. Each has a working default here.
 """
 
 import functools
@@ -36,7 +36,7 @@ def application_path() -> str | None:
 
 
 def login_url() -> str:
-    """Return the project's LOGIN_URL, or Ninjacam's own login page where that setting leads to no page.
+    """Return the project's LOGIN_URL, or Ninjacam's own login page if that setting does not lead to a page.
 
     Django's default is /accounts/login/, which a new project does not have.
     """
@@ -62,7 +62,7 @@ def login_required(
     @functools.wraps(view)
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> R | HttpResponseRedirect:
         if not request.user.is_authenticated:
-            # Needs the apps, which may not be ready above.
+            # Imported here: it requires the apps, which may not be ready when this module is imported.
             from django.contrib.auth.views import (
                 redirect_to_login,
             )

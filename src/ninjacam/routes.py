@@ -1,9 +1,9 @@
 """The table of routes outside `/api/v1`: live streams, recordings, exports, health. One row for each.
 
-Derived from it: Django's URL patterns (`ninjacam.urls`), which requests the ASGI application serves and by which
-handler (`front_door.mount`, `asgi.application`), the role that a request needs (`viewers.auth`), signed links
-(`actions.links`), a camera's URLs in the API and on its page, and the OpenAPI document (`api.media_paths`).
-How to add a row: docs/how-to/add-an-output.md.
+Derived from it: Django's URL patterns (`ninjacam.urls`), the requests and handlers of the ASGI application
+(`front_door.mount`, `asgi.application`), the required role of a request (`viewers.auth`), signed links
+(`actions.links`), a camera's URLs in the API and on its page, and the OpenAPI document (`api.media_paths`). How to
+add a row: docs/how-to/add-an-output.md.
 """
 
 import re
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from ninjacam.core.streams import MAX_NAME_CHARS
 
 RAW_VIEW = "raw"
-"""Name by which a URL may refer to the camera's own view, ""."""
+"""Name of the camera's own view "" in URLs."""
 MAX_WIDTH_PX = 7680
 MAX_FPS = 240.0
 SLUG = r"[a-z0-9][a-z0-9_-]{0,49}"
@@ -35,7 +35,7 @@ _PART = re.compile(r"<(\w+):(\w+)>")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter in the query. `schema`: its JSON Schema. `role`: needed if the flag is set."""
+    """A parameter in the query. `schema`: its JSON Schema. `role`: required if the flag is set."""
 
     name: str
     schema: Mapping[str, Any]
@@ -44,7 +44,7 @@ class Parameter:
     role: str = ""
 
     def accepts(self, text: str) -> bool:
-        """Whether the schema allows this value, as it is written in a URL."""
+        """Return whether the schema allows this value, in its URL form."""
         if self.schema["type"] == "string":
             if self.schema.get("format") == "date-time":
                 return _is_time(text)
@@ -68,12 +68,11 @@ def _is_time(text: str) -> bool:
 class Route:
     """One row.
 
-    `name`: of the URL in the namespace "ninjacam": a group, "-", and the kind that links and camera URLs name.
-    `pattern`: as for `django.urls.path`, below the mount point, with the converters slug, int, uuid and str.
-    `role`: for the camera `slug`; "": the handler decides by itself.
-    `handler`: dotted path of a coroutine function `(worker, scope, receive, send, target)`.
-    `has_links`: POST /links signs links to it. `label`: for the camera's page; "": not shown there.
-    `operation_id`, `summary`, `description`, `content_type`: for the OpenAPI document.
+    `name`: of the URL in the namespace "ninjacam": a group, "-", and the kind that links and camera URLs use.
+    `pattern`: as for `django.urls.path`, below the mount point, with the converters slug, int, uuid and str. `role`:
+    for the camera `slug`; "": the handler checks permissions itself. `handler`: dotted path of a coroutine function
+    `(worker, scope, receive, send, target)`. `has_links`: POST /links signs links to it. `label`: for the camera's
+    page; "": not shown there. `operation_id`, `summary`, `description`, `content_type`: for the OpenAPI document.
     """
 
     name: str
@@ -105,19 +104,19 @@ class Route:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether it serves recordings, which may outlive their camera."""
+        """Return whether it serves recordings, which may outlive their camera."""
         return self.role in ("replay", "export")
 
     @property
     def is_camera_url(self) -> bool:
-        """Whether the camera alone determines its URL."""
+        """Return whether the camera alone determines its URL."""
         return self.has_links and not any(parameter.required for parameter in self.parameters)
 
     def takes(self, name: str) -> bool:
         return any(parameter.name == name for parameter in self.parameters)
 
     def role_for(self, query: Mapping[str, str]) -> str:
-        """Return the role that a request with this query needs."""
+        """Return the required role of a request with this query."""
         roles = (
             each.role for each in self.parameters if each.role and query.get(each.name, "") not in ("", "0")
         )

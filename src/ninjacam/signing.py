@@ -1,10 +1,10 @@
 """Signed, expiring links (`?sig=`) for clients that cannot send a header: `<img>`, `<video>`, shared links.
 
-A signature names its issuer, one path with its whole query, and one camera and view. It grants the issuer's
-permissions at the time of use, so it ends with the issuer's permission, token or password. It survives logging out:
-a shared link works until it expires. The camera is identified by its primary key, so the link never opens a later
-camera with the same short name. Not here: authentication (`ninjacam.auth`) and permission to create links
-(`ninjacam.actions`).
+A signature contains its issuer, one path with its whole query, and one camera and view. It grants the issuer's
+permissions at the time of use, so it ends with the issuer's permission, token or password. It remains valid after
+logging out: a shared link works until it expires. The camera is identified by its primary key, so the link never
+applies to a later camera with the same short name. Not here: authentication (`ninjacam.auth`) and permission to
+create links (`ninjacam.actions`).
 """
 
 import time
@@ -19,7 +19,7 @@ PARAMETER = "sig"
 _SALT = "ninjacam.link/3"
 _PUBLISH_SALT = "ninjacam.publish/1"
 _UNSIGNED = {PARAMETER, "_"}
-"""Parameters that are not signed: the signature itself, and the parameter that pages use against caching."""
+"""Parameters that are not signed: the signature itself, and the parameter by which pages bypass caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def sign(link: Link) -> str:
 
 
 def read(signature: str, *, path: str, query: Mapping[str, str], now_s: float | None = None) -> Link | None:
-    """Return the link that `signature` was created for; None if it is forged, expired, or for another path or query."""
+    """Return the link of `signature`; None if it is forged, expired, or for another path or query."""
     if len(signature) > 2000:
         return None
     try:
@@ -72,7 +72,7 @@ def read(signature: str, *, path: str, query: Mapping[str, str], now_s: float | 
 
 
 def sign_publish_link(prefix: str, *, lifetime_s: float, now_s: float | None = None) -> str:
-    """Return the part of a publishing page's path that stands for the publish key with this prefix."""
+    """Return the part of a publishing page's path that represents the publish key with this prefix."""
     expires_at_s = int((time.time() if now_s is None else now_s) + lifetime_s)
     return signing.dumps([prefix, expires_at_s], salt=_PUBLISH_SALT)
 

@@ -2,8 +2,8 @@
 
 The state is a file of fixed size in the run directory, so an attacker cannot make it grow and failed logins do not
 write to the database. Each key has a slot with one time, as the generic cell rate algorithm (GCRA) requires. Keys
-are hashed with the secret key, so nobody can choose names that share a slot. Not here: the keys (`ninjacam.auth`,
-`ninjacam.actions.sign_in`, `ninjacam.actions.audit`).
+are hashed with the secret key, so attackers cannot choose names that share a slot. Not here: the keys
+(`ninjacam.auth`, `ninjacam.actions.sign_in`, `ninjacam.actions.audit`).
 """
 
 import fcntl
@@ -31,7 +31,7 @@ SIZE_BYTES = SETS * _SET_BYTES
 
 
 class Throttle:
-    """Thread-safe and safe between processes. A call takes about 10 us and never raises."""
+    """The rate limits. Safe for threads and processes. A call takes about 10 us and never raises."""
 
     def __init__(self, path: Path, secret: bytes, clock: Callable[[], float] = time.time) -> None:
         self._path = path
@@ -130,7 +130,7 @@ class Throttle:
         os.pwrite(self._descriptor, data, offset)
 
     def _give_up(self, error: OSError) -> None:
-        """The file cannot be used (permissions, a full disk): limit within this process from now on."""
+        """Limit only within this process, because the file cannot be used (permissions, a full disk)."""
         logger.warning("%s cannot be used (%s): limits are counted per process", self._path, error.strerror)
         self._memory = bytearray(SIZE_BYTES)
 
@@ -181,10 +181,10 @@ def _is_in(address: str, networks: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return the key for limits: an IPv4 address, or the /64 network of an IPv6 address; empty if it does not
-    identify a client.
+    """Return the key for limits: an IPv4 address, or the /64 network of an IPv6 address; "" if it does not identify
+    a client.
 
-    Loopback addresses and Unix sockets do not: all clients come from there if a proxy on this host does not forward
+    Loopback addresses and Unix sockets do not: all clients use them if a proxy on this host does not forward
     addresses, and one attacker must not lock out everyone.
     """
     try:

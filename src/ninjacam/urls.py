@@ -33,7 +33,7 @@ def not_wrapped(request: HttpRequest, **_kwargs: object) -> HttpResponse:
 _route_patterns = [path(route.pattern, not_wrapped, name=route.name) for route in ROUTES]
 
 urlpatterns = [
-    # First, because the API answers 404 to all other paths below its own.
+    # Must come first, because the API responds with 404 to all other paths below its own.
     path("", include((_route_patterns + page_patterns, "ninjacam"))),
     path("api/v1/", api_urls()),
 ]

@@ -33,7 +33,7 @@ _in_action: ContextVar[bool] = ContextVar("ninjacam_audit_in_action", default=Fa
 
 
 def record(actor: Actor, verb: str, subject: str, **details: object) -> None:
-    """Write one line of JSON, which no name can break out of, and the same as `extra["audit"]`. Never pass a secret."""
+    """Write one line of JSON, in which names are escaped, and the same as `extra["audit"]`. Never pass a secret."""
     record_as(actor.name, verb, subject, **details)
 
 
@@ -46,8 +46,8 @@ def record_as(by: str, verb: str, subject: str, **details: object) -> None:
 def record_taken(who: Principal, verb: str, slug: str, start_ns: int, end_ns: int, **details: object) -> None:
     """Record that `who` received recordings of [start, end).
 
-    A player requests hundreds of files and frames, so there is one line per user, way in, camera and hour of the
-    recordings, repeated after TAKEN_EVERY_S, for all workers together.
+    A player requests hundreds of files and frames, so there is one line per user, authentication method, camera and
+    hour of the recordings, repeated after TAKEN_EVERY_S, for all workers together.
     """
     throttle = get_throttle()
     way = f"{who.user.pk}:{who.source}:{who.token_id}:{who.link_id}"

@@ -22,7 +22,7 @@ from ninjacam.throttle import get_throttle, network_of
 
 _FLAGS = ("is_active", "is_staff", "is_superuser")
 _QUIET = {"last_login", "last_used_at", "updated_at"}
-"""Fields that using an account changes. They are not recorded."""
+"""Fields that change by using an account. They are not recorded."""
 _CHANGED = "_ninjacam_changed"
 FAILURES = 60
 FAILURE_EVERY_S = 1.0
@@ -92,7 +92,7 @@ def _details(row: Model) -> dict[str, object]:
 
 
 def _see_change(sender: type[Model], instance: Model, update_fields: Any = None, **_: Any) -> None:
-    """Store the names of the fields that the save will change: one query, and none if nothing will be recorded."""
+    """Store the names of the fields that the save will change: one query, and none if the change is not recorded."""
     names = {field.attname for field in sender._meta.concrete_fields} - _QUIET
     if update_fields is not None:
         names &= {sender._meta.get_field(name).attname for name in update_fields}  # type: ignore[union-attr] # concrete
@@ -171,7 +171,7 @@ def _login_failed(
 
 
 def record_failure(verb: str, username: str, address: str) -> None:
-    """Names the account only if it exists: people type their password into the wrong field."""
+    """Record a failed login. Names the account only if it exists: users type their password into the wrong field."""
     throttle = get_throttle()
     network = network_of(address) or address
     if not throttle.claim(f"audit {verb}:{network}:{username[:200]}", every_s=SAME_FAILURE_EVERY_S):

@@ -34,7 +34,7 @@ logger = logging.getLogger("ninjacam.actions")
 
 
 class SourceFields(AddressFields, total=False):
-    """How to reach a camera. Missing values stay unchanged."""
+    """The address and login of a camera. Missing values stay unchanged."""
 
     transport: str
     audio: bool
@@ -243,12 +243,12 @@ def _unlink(path: Path) -> bool:
 
 
 def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = None) -> SourceConfig:
-    """Return how to reach a camera that is to be tested before it is saved. Raises: as `draft_camera`."""
+    """Return the source of a camera to be tested before it is saved. Raises: as `draft_camera`."""
     return draft_camera(actor, fields, camera).source()
 
 
 def draft_camera(actor: Actor, fields: CameraFields | SourceFields, camera: Camera | None = None) -> Camera:
-    """Return a camera that is not saved: a new one, or `camera` with `fields` changed.
+    """Return an unsaved camera: a new one, or `camera` with `fields` changed.
 
     Raises: ForbiddenError, InvalidError.
     """
@@ -269,7 +269,7 @@ def streams_to_probe(
     streams: Mapping[str, AddressFields],
     camera: Camera | None = None,
 ) -> dict[str, SourceConfig]:
-    """Return how to reach `streams` of the camera, by name, as `source_to_probe` does for `main`."""
+    """Return the sources of `streams` of the camera, by name, as `source_to_probe` does for `main`."""
     draft = draft_camera(actor, fields, camera)
     found = {}
     for name, address in streams.items():
@@ -294,7 +294,7 @@ def assign_fields(camera: Camera, fields: CameraFields | SourceFields) -> None:
 
 
 def _taken(actor: Actor, slug: str) -> ConflictError | InvalidError:
-    """Return the error for a short name that is in use. Reveals this only to an actor who may know that camera."""
+    """Return the error for a short name that is in use. Reveals this only to an actor who may see that camera."""
     if find_camera(actor, slug) is None:
         return InvalidError.of("slug", _("This short name cannot be used. Choose another one."))
     return ConflictError(_("A camera named “%(slug)s” already exists.") % {"slug": slug})
@@ -312,7 +312,7 @@ def _check_roles(camera: Camera, names: Collection[str] | None) -> None:
 
 
 def _check_and_save(actor: Actor, camera: Camera, roles_of: Collection[str] | None = None) -> None:
-    """`roles_of`: names of its streams besides `main`; None: those in the database.
+    """Check and save a camera. `roles_of`: names of its streams besides `main`; None: those in the database.
 
     Raises: ConflictError, InvalidError.
     """

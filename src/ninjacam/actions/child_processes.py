@@ -1,4 +1,4 @@
-"""Work that a request does in a separate process, with limits on time and number: it may crash, or never return."""
+"""Runs work of a request in a separate process, which may crash or never return, with limits on time and number."""
 
 import contextlib
 import subprocess
@@ -11,9 +11,9 @@ from ninjacam.core.interpreter import bare_environment, full_environment, python
 
 
 def run_module(module: str, question: bytes, timeout_s: float, *, bare: bool) -> bytes | None:
-    """Return what a module prints when it is run with `question` as its standard input; None: it takes too long.
+    """Return the output of a module that is run with `question` as its standard input; None: timeout. Blocks.
 
-    `bare`: without our environment, which contains secrets: where foreign data are read. Blocks.
+    `bare`: run it without our environment, which contains secrets. Use it if the module reads foreign data.
     """
     try:
         done = subprocess.run(
@@ -31,7 +31,8 @@ def run_module(module: str, question: bytes, timeout_s: float, *, bare: bool) ->
 
 
 class UserSlots:
-    """Limits what runs at once in this worker: one for each user, so that none blocks the others; `at_once` in total.
+    """Limits concurrent work in this worker: one per user, so that users do not block each other, and `at_once` in
+    total.
 
     `own`, `others`: messages of the error, lazily translated.
     """
@@ -45,7 +46,7 @@ class UserSlots:
 
     @contextlib.contextmanager
     def take(self, user: Any) -> Iterator[None]:
-        """`user`: None: nobody in particular. Raises: LimitError."""
+        """Occupy a slot. `user`: None: no particular user. Raises: LimitError."""
         key = None if user is None else user.pk
         with self._lock:
             if key is not None and key in self._users:

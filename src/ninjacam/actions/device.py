@@ -34,11 +34,11 @@ from ninjacam.sources.base import SourceConfig
 def read_device(
     actor: Actor, fields: CameraFields | SourceFields, camera: Camera | None = None
 ) -> tuple[DeviceDescription, dict[str, str]]:
-    """Ask a device that need not be saved yet, or that of `camera` with `fields` changed, to describe itself.
+    """Ask a device, saved or not, or that of `camera` with `fields` changed, to describe itself.
 
-    Without an ONVIF address, the usual ports of the camera's host are tried. Returns the description, and the names
-    of the streams to make of its profiles, by token. Blocks for up to 17 s.
-    Raises: ForbiddenError, InvalidError, LimitError; SourceError, CommandError: of the device.
+    Without an ONVIF address, the common ports of the camera's host are tried. Returns the description, and the names
+    of the streams for its profiles, by token. Blocks for up to 17 s. Raises: ForbiddenError, InvalidError,
+    LimitError; SourceError, CommandError: of the device.
     """
     draft = draft_camera(actor, fields, camera)
     config = _device_of(draft)
@@ -50,7 +50,7 @@ def read_device(
 
 
 def _device_of(draft: Camera) -> SourceConfig:
-    """Return how to reach the device. Raises: InvalidError."""
+    """Return the source of the device. Raises: InvalidError."""
     draft.onvif_url = draft.onvif_url or AUTO
     try:
         check_onvif_url(draft.onvif_url)
@@ -66,8 +66,8 @@ def _device_of(draft: Camera) -> SourceConfig:
 def add_device_streams(actor: Actor, camera: Camera) -> list[Stream]:
     """Add the streams that the device describes and the camera lacks. Return them.
 
-    Their addresses are at the device's own host. They use the camera's login if it was entered for the same scheme,
-    host and port. Blocks for up to 15 s. Raises: ForbiddenError, QuotaError; as `ask_device`.
+    Their addresses are at the device's host. They use the camera's login if it was entered for the same scheme, host
+    and port. Blocks for up to 15 s. Raises: ForbiddenError, QuotaError; as `ask_device`.
     """
     require_configure(actor, camera)
     found = description_of(ask_device(actor, camera, "device"))
@@ -100,9 +100,8 @@ def set_encoder(actor: Actor, slug: str, profile: str, changes: EncoderChanges) 
 
 
 def set_clock(actor: Actor, slug: str) -> float:
-    """Set the camera's clock to this host's time. Return the seconds by which it is ahead then. Raises: as
-    `set_encoder`.
-    """
+    """Set the camera's clock to this host's time. Return the remaining seconds by which it is ahead. Raises: as
+    `set_encoder`."""
     camera = get_camera(actor, slug, Role.CONFIGURE)
     return float(send_to_device(actor, camera, "clock.set", "set_clock"))
 

@@ -1,6 +1,6 @@
 """Search the network for cameras: one search per host at a time, as a separate process.
 
-The rules about who may search, how often, and what is known already. Not here: the search (`ninjacam.discovery`).
+Implements permissions, rate limits, and the detection of known cameras. Not here: the search (`ninjacam.discovery`).
 """
 
 import asyncio
@@ -37,7 +37,7 @@ MAX_SEARCHES, SEARCH_EVERY_S = 4, 15.0
 MAX_IMAGES = 16
 IMAGES_AT_ONCE = 2
 IMAGES_TIMEOUT_S = 10.0
-"""Seconds after the search that the last images may take."""
+"""Seconds after the search until the last images must have arrived."""
 CHECK_S = 0.25
 _MAX_LINE_BYTES = 1 << 16
 _MAX_WAITING = 256
@@ -76,10 +76,11 @@ def list_networks(actor: Actor) -> list[Attached]:
 def start_search(
     actor: Actor, network: str = "", *, timeout_s: float = DEFAULT_TIMEOUT_S, images: bool = True
 ) -> "RunningSearch":
-    """Begin to search for cameras, and in `network` (CIDR, private, at most 256 addresses) also probe each address.
+    """Begin to search for cameras. With `network` (CIDR, private, at most 256 addresses), also probe each address in
+    it.
 
-    Raises: ForbiddenError; InvalidError: the network or the time limit; ConflictError: a search is running; LimitError:
-    too many searches. The caller iterates over the result, or closes it.
+    Raises: ForbiddenError; InvalidError: the network or the time limit; ConflictError: a search is running;
+    LimitError: too many searches. The caller iterates over the result, or closes it.
     """
     require_discovery(actor)
     try:
@@ -110,7 +111,7 @@ def is_searching() -> bool:
 
 
 def cancel_search(actor: Actor) -> None:
-    """End the search that runs on this host, in whichever process; it ends within a second. Idempotent.
+    """End the running search of this host, in any process. It ends within a second. Idempotent.
 
     Raises: ForbiddenError.
     """
@@ -126,7 +127,7 @@ def _cancel_key(search_id: str) -> str:
 
 
 class _SearchLock:
-    """A locked file in the run directory. The kernel releases it when its process ends, however that happens."""
+    """A locked file in the run directory. The kernel releases the lock when its process ends."""
 
     def __init__(self, descriptor: int, search_id: str) -> None:
         self.search_id = search_id
@@ -158,7 +159,7 @@ class _SearchLock:
         except BlockingIOError:
             return True
         except OSError:
-            pass  # Nobody has ever searched.
+            pass  # No search has ever run.
         return False
 
     @staticmethod
@@ -180,18 +181,18 @@ def _known_hosts(actor: Actor) -> dict[str, str]:
     known: dict[str, str] = {}
     for camera in Camera.objects.all():
         if actor.may(Role.VIEW, camera):
-            with contextlib.suppress(ValueError):  # file: and the like
+            with contextlib.suppress(ValueError):  # URLs without a host, such as file:.
                 known[(urlsplit(camera.url).hostname or "").lower()] = camera.slug
     known.pop("", None)
     return known
 
 
 class RunningSearch:
-    """Its events, in order: iterate once.
+    """The events of a search, in order. Iterate once.
 
-    Kinds (key "event"): "progress"; "device", again whenever more is known; "image", one frame of a device that needs
-    no password; last "done", or "error". `close` ends everything, even if the iteration never began. Idempotent.
-    `stopping`: set by the server before it stops; the iteration then ends.
+    Kinds (key "event"): "progress"; "device", again whenever its evidence changes; "image", one frame of a device
+    that requires no password; finally "done", or "error". `close` ends the search, even if the iteration never
+    began. Idempotent. `stopping`: set by the server before it stops; the iteration then ends.
     """
 
     def __init__(
@@ -219,7 +220,8 @@ class RunningSearch:
         try:
             while (event := await events.get()) is not None:
                 if event["event"] in ("done", "error"):
-                    self.close()  # The next search may begin as soon as the end of this one is known.
+                    # Must precede the last event: the next search may begin when its client has received it.
+                    self.close()
                 yield event
             if work.done() and not work.cancelled():
                 work.result()
@@ -240,7 +242,7 @@ class RunningSearch:
             await _cancel(end, search)
 
     async def _wait_for_end(self) -> None:
-        """Return when the server stops or the search is cancelled elsewhere."""
+        """Return when the server stops or another process cancels the search."""
         while not get_throttle().is_marked(_cancel_key(self._lock.search_id)):
             if self.stopping is None:
                 await asyncio.sleep(CHECK_S)
@@ -304,7 +306,7 @@ class RunningSearch:
             await process.communicate()  # Also closes its pipes.
 
     def _describe(self, event: Event) -> Event:
-        """Add what the network does not know: names, words and the camera that exists already."""
+        """Add data that the search does not have: names, descriptions and the existing camera."""
         codes = event.pop("evidence")
         host, hostname = event["address"], event["hostname"].lower().rstrip(".")
         title = (
@@ -320,7 +322,7 @@ class RunningSearch:
         }
 
     def _stream_to_show(self, event: Event) -> str | None:
-        """Return the URL to take an image from: the smallest open stream of a device, once."""
+        """Return the URL for a device's image: the smallest open stream, once per device."""
         if not event["is_final"] or event["address"] in self._pictured:
             return None
         if len(self._pictured) >= self._images:
@@ -376,7 +378,7 @@ def _error(code: str, message: str) -> Event:
 
 
 def _put_end(events: "asyncio.Queue[Event | None]") -> None:
-    """The end must fit in: the reader may have left a full queue."""
+    """Append the end mark, and make room for it: the reader may have left a full queue."""
     if events.full():
         events.get_nowait()
     events.put_nowait(None)

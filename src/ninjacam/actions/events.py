@@ -1,4 +1,4 @@
-"""Create, change and delete events. Cameras are named by slug, because events outlive them.
+"""Create, change and delete events. Cameras are identified by slug, because events outlive them.
 
 The role `replay` for a camera allows reading its events, `control` creating and changing them. Protecting an event,
 and deleting a protected one, also requires `export`.
@@ -31,7 +31,7 @@ from ninjacam.queries.cameras import get_camera, get_recorded
 MAX_DATA_BYTES = 4096
 MAX_DEPTH = 8
 AHEAD_NS = 60 * 10**9
-"""Maximum time by which a start may be in the future, because the client's clock may differ from ours."""
+"""Maximum nanoseconds by which a start may be in the future, because clients' clocks differ."""
 MAX_ONGOING = 100
 """Maximum number of ongoing events of one camera that make it record."""
 MAX_ZONES_CHARS = 500
@@ -41,7 +41,8 @@ OWN_KINDS = frozenset(rule.kind for rule in RULES)
 
 @dataclass(frozen=True, slots=True)
 class EventInput:
-    """An event to create. `start_ns` defaults to now. Without an end or a duration it is a moment, unless `ongoing`."""
+    """An event to create. `start_ns` defaults to now. Without an end or a duration, the event is an instant, unless
+    `ongoing`."""
 
     kind: str
     label: str = ""
@@ -58,7 +59,7 @@ class EventInput:
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
-    """A change of the event with this key. None: unchanged. `data`: is added to that of the event."""
+    """A change of the event with this key. None: unchanged. `data`: merged into the event's data."""
 
     key: str
     label: str | None = None
@@ -119,9 +120,8 @@ def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
 
 
 def change_event(slug: str, change: EventChange) -> bool:
-    """Apply a change by the event's creator. Return False if there is no such event of the camera, because it was
-    deleted or never written. Raises: InvalidError.
-    """
+    """Apply a change by the event's creator. Return False if the camera has no such event, because it was deleted or
+    never written. Raises: InvalidError."""
     with transaction.atomic():
         event = Event.objects.select_for_update().filter(key=change.key, slug=slug).first()
         if event is None:
@@ -167,7 +167,7 @@ def _sighting_fields(sighting: Sighting | None) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def event_rates(per_minute: int) -> RateLimit:
-    """Limits of this process. A burst may be half a minute's events."""
+    """Return the limits of this process. A burst may contain the events of half a minute."""
     return RateLimit(per_minute, max(1, per_minute // 2))
 
 
@@ -253,7 +253,7 @@ def _check_span(start_ns: int, end_ns: int | None) -> None:
 
 
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
-    """Raises: InvalidError: too large, or not storable in every database."""
+    """Return the data. Raises: InvalidError: too large, or not storable in every database."""
     if not _is_plain(data, MAX_DEPTH):
         raise InvalidError.of(
             "data", _("Use plain values, nested at most %(depth)s levels deep.") % {"depth": MAX_DEPTH}

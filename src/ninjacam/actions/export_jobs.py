@@ -1,5 +1,4 @@
-"""Run exports: choose the next one, start a process for it, handle its result. The database may be unavailable
-meanwhile.
+"""Run exports: select the next one, start a process for it, handle its result. Tolerates an unavailable database.
 
 `actions.exports` creates exports. `processes.job_worker` calls this module about once a second.
 """
@@ -39,7 +38,7 @@ JOB_ARGV = tuple(python_command("ninjacam.processes.export_job"))
 BUSY_EVERY_S = 0.25
 HEARTBEAT_S = 1.0
 DEAD_AFTER = timedelta(seconds=6)
-"""Seconds without a heartbeat after which the process that ran it is considered dead."""
+"""Time without a heartbeat after which the process of a running export is considered dead."""
 MAX_ATTEMPTS = 3
 KEPT = timedelta(days=7)
 ROW_KEPT = timedelta(days=30)
@@ -89,18 +88,17 @@ class _Run:
 
 LANES = ("copy", "drawn")
 SLOTS = 2
-"""Number of exports of one lane that run at once, for different users, so that no user waits hours for another's
-export.
-"""
+"""Number of exports of one lane that run at once, for different users, so that users need not wait hours for another
+user's export."""
 
 
 def lane_of(kind: str) -> str:
-    """Copies take seconds and must not wait for hours of encoding."""
+    """Return the lane of a kind of export. Copies take seconds and must not wait for hours of encoding."""
     return "copy" if kind == Export.Kind.COPY else "drawn"
 
 
 class ExportJobs:
-    """Thread: one, which must live at least as long as the processes it starts."""
+    """Runs exports. Thread: one, which must live at least as long as the processes that it starts."""
 
     def __init__(
         self, settings: Settings, *, argv: Sequence[str] = JOB_ARGV, clock: Clock = SYSTEM_CLOCK
@@ -110,10 +108,10 @@ class ExportJobs:
         self._clock = clock
         self._runs: dict[str, _Run] = {}
         self._served: dict[Any, int] = {}
-        """User -> sequence number of the latest export that was started for them."""
+        """User -> sequence number of the user's latest started export."""
         self._turn = 0
         self._clean_ns: int | None = None
-        # Built once: building it each second would cost more than everything else.
+        # Built once: building it each second would cost more than the rest of the check.
         self._any = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._away = False
 
@@ -190,8 +188,10 @@ class ExportJobs:
             self._begin_waiting(lane, [each for each in queued if lane_of(each.kind) == lane], busy)
 
     def _begin_waiting(self, lane: str, queued: list[Export], busy: set[tuple[str, Any]]) -> None:
-        """Users take turns: the user served longest ago is next. `busy`: (lane, user) of running exports."""
-        queued.sort(key=lambda export: self._served.get(export.created_by_id, 0))  # Stable: the oldest first.
+        """Start waiting exports. Users take turns: the user served longest ago is next. `busy`: (lane, user) of
+        running exports."""
+        # A stable sort keeps the oldest first.
+        queued.sort(key=lambda export: self._served.get(export.created_by_id, 0))
         for export in queued:
             slot = self._free_slot(lane)
             if slot is None:
@@ -267,7 +267,7 @@ class ExportJobs:
         return spec
 
     def _follow(self, lane: str) -> None:
-        """Raises: DatabaseError: the result is written at the next call."""
+        """Check the running exports of a lane. Raises: DatabaseError: the result is written at the next call."""
         run = self._runs[lane]
         outcome = run.process.poll()
         if outcome is None:
@@ -310,9 +310,9 @@ class ExportJobs:
         _remove(run.part)
 
     def _offer(self, run: _Run, result: dict[str, Any]) -> None:
-        """The file is complete and synced: rename it, then update the row."""
+        """Rename the complete and synced file, then update the row."""
         try:
-            if run.part.exists():  # Otherwise it was renamed before, and the database was unavailable.
+            if run.part.exists():  # Otherwise it was already renamed, and the database was unavailable.
                 run.part.rename(run.path)
             _sync(run.path.parent)
         except OSError as exc:
@@ -339,9 +339,7 @@ class ExportJobs:
             self.clean()
 
     def clean(self) -> None:
-        """Delete expired files and then their rows, and leftovers of runs that died. Deletes no files that are not
-        ours.
-        """
+        """Delete expired files and then their rows, and remains of runs that died. Deletes no foreign files."""
         root, now = self._settings.exports_dir, timezone.now()
         expired = Export.objects.filter(state=ExportState.DONE, expires_at__lte=now).exclude(claim="")
         for export in expired[:MAX_LISTED]:
@@ -357,7 +355,7 @@ class ExportJobs:
                 continue
             row = Export.objects.filter(pk=match["pk"]).values_list("claim", "state").first()
             if row is None:
-                # A complete file without a row may be all that is left after the database was lost.
+                # After a loss of the database, a complete file without a row may be the only copy.
                 left = bool(match["part"])
             else:
                 left = row[0] != match["claim"] or row[1] not in (ExportState.RUNNING, ExportState.DONE)

@@ -1,6 +1,6 @@
 """Limits on exports: per user, and of the disk.
 
-Retention never deletes recordings for exports (`engine.retention`), so exports that do not fit are refused.
+Retention never deletes recordings for exports (`engine.retention`), so exports without sufficient space are refused.
 """
 
 import shutil
@@ -27,8 +27,8 @@ USER_SHARE = 2 / 3
 def check_limits(user: Any, settings: Settings) -> None:
     """Check the exports of `user`, including those just created in this transaction.
 
-    Locks the user's row, so that of two concurrent requests the second one sees the first one's exports.
-    Raises: LimitError: too many are waiting or running; QuotaError: too many files or bytes, or no space on the
+    Locks the user's row, so that of two concurrent requests the second one sees the first one's exports. Raises:
+    LimitError: too many exports are waiting or running; QuotaError: too many files or bytes, or no space on the
     disk.
     """
     # NO KEY UPDATE: rows that reference the user already hold a key-share lock, so a full lock could deadlock.
@@ -69,7 +69,7 @@ def check_limits(user: Any, settings: Settings) -> None:
 
 
 def expected_bytes(exports: Iterable[Export]) -> int:
-    """Estimate the size of these exports: as much as the recordings they are made from."""
+    """Estimate the size of these exports as that of the corresponding recordings."""
     total = 0.0
     for export in exports:
         spans = Segment.objects.overlapping([export.slug], export.start_ns, export.end_ns)
@@ -80,7 +80,7 @@ def expected_bytes(exports: Iterable[Export]) -> int:
 
 
 def room_for_exports(settings: Settings) -> int:
-    """Return the number of bytes that all exports together may take, including existing ones."""
+    """Return the maximum number of bytes of all exports together, including existing ones."""
     disk = disk_of(settings.exports_dir)
     return Export.objects.with_files().size_bytes() + max(
         0, disk.free_bytes - kept_free_bytes(settings, disk)

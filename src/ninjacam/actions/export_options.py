@@ -45,9 +45,7 @@ class BurnedOptions(BaseModel):
 
 
 class TimelapseOptions(BaseModel):
-    """Either `speed`, or the requested length, `length_s`. `speed_for` may refuse the latter when the export is
-    made.
-    """
+    """Either `speed`, or the requested length `length_s`, which `speed_for` may refuse when the export is created."""
 
     model_config = ConfigDict(extra="forbid")
 

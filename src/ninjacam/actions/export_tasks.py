@@ -1,4 +1,5 @@
-"""Runs exports with Django's Tasks (Django 6.0, DEP 14), if the project has a backend that runs tasks elsewhere.
+"""Runs exports with Django's Tasks (Django 6.0, DEP 14), if the project has a backend that runs tasks in other
+processes.
 
 Otherwise, our own worker takes exports from the database (`ninjacam.processes.job_worker`).
 """
@@ -28,7 +29,7 @@ def run_export(export_id: str) -> None:
 
 
 def _as_task() -> Any:
-    """Return `run_export` as a Task, or None if this Django has no tasks, or the project no worker for them."""
+    """Return `run_export` as a Task, or None if this Django version has no tasks, or the project no worker for them."""
     backend = getattr(settings, "TASKS", {}).get("default", {})
     if str(backend.get("BACKEND", "")).rpartition(".")[0] in {"", *_NO_WORKER}:
         return None
@@ -50,7 +51,7 @@ def tasks_are_used() -> bool:
 
 
 def hand_over(export: Export) -> None:
-    """Enqueue it after the commit. If that fails, our own worker takes it."""
+    """Enqueue an export after the commit. If that fails, our own worker takes it."""
     if _task is not None:
         transaction.on_commit(lambda: _enqueue(export.pk))
 

@@ -1,4 +1,4 @@
-"""Asking for exports, and for what becomes of them. All need the role `export`, as `queries.cameras` has it.
+"""Create, cancel, retry and delete exports. All actions require the role `export`, as in `queries.cameras`.
 
 Not here: running them (`actions.export_jobs`).
 """
@@ -29,7 +29,7 @@ from ninjacam.queries.cameras import get_recorded
 from ninjacam.routes import ROUTES_BY_NAME
 
 AHEAD_NS = 60 * 10**9
-"""Maximum time by which the end of a span may be in the future, because clients' clocks differ."""
+"""Maximum nanoseconds by which the end of a span may be in the future, because clients' clocks differ."""
 LINK_LIFETIME_S = 3600
 
 
@@ -99,7 +99,8 @@ def cancel_export(actor: Actor, export: Export) -> Export:
 
 
 def retry_export(actor: Actor, export: Export) -> Export:
-    """Raises: ForbiddenError, LimitError, QuotaError, ConflictError: it is neither failed nor cancelled."""
+    """Queue an export again. Raises: ForbiddenError, LimitError, QuotaError, ConflictError: it is neither failed nor
+    cancelled."""
     _require_change(actor, export)
     again = Export.objects.filter(pk=export.pk).exclude(state=ExportState.RUNNING)
     with _within_limits(actor):
@@ -131,8 +132,7 @@ def delete_export(actor: Actor, export: Export) -> None:
 
 def download_link(principal: Principal, export: Export) -> SignedLink | None:
     """Return a link for clients that cannot send a header. None: there is no file, or its camera is deleted; links
-    cannot name deleted cameras.
-    """
+    cannot identify deleted cameras."""
     now = timezone.now()
     camera = Camera.objects.filter(slug=export.slug).first()
     if camera is None or not export.has_file(now) or not principal.may(Role.EXPORT, camera):
@@ -155,9 +155,8 @@ def file_path(export: Export) -> str:
 
 
 def _require_change(actor: Actor, export: Export) -> None:
-    """Allow one's own exports; those of other users only with the role `configure` for the camera, or for all
-    cameras. Raises: ForbiddenError.
-    """
+    """Allow changes of the actor's own exports; those of other users only with the role `configure` for the camera,
+    or for all cameras. Raises: ForbiddenError."""
     user = getattr(actor, "user", None)
     if user is None or user.pk == export.created_by_id:
         return
@@ -172,7 +171,7 @@ def _require_change(actor: Actor, export: Export) -> None:
 
 
 def _fresh(export: Export) -> Export:
-    """Raises: NotFoundError: it was deleted meanwhile."""
+    """Return the export, read again. Raises: NotFoundError: it was deleted meanwhile."""
     found = Export.objects.select_related("created_by").filter(pk=export.pk).first()
     if found is None:
         raise NotFoundError(_("No export %(id)s.") % {"id": export.pk})

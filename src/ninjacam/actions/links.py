@@ -32,11 +32,11 @@ def create_link(
     parameters: Mapping[str, str] | None = None,
     lifetime_s: int = 3600,
 ) -> SignedLink:
-    """Return a link to one view of a live stream, or to recordings, that gives what `principal` may do.
+    """Return a link to one view of a live stream, or to recordings, that grants the permission of `principal`.
 
-    It ends after `lifetime_s`, at most 7 days, and with the permission, the password and the token.
-    `kind`: a key of `routes.LINKED_ROUTES`. `parameters`: of that route; the link is for these values only.
-    Raises: NotFoundError, ForbiddenError, InvalidError.
+    It expires after `lifetime_s`, at most 7 days, and ends with the permission, the password and the token. `kind`:
+    a key of `routes.LINKED_ROUTES`. `parameters`: of that route; the link is valid for these values only. Raises:
+    NotFoundError, ForbiddenError, InvalidError.
     """
     route = LINKED_ROUTES.get(kind)
     if route is None:

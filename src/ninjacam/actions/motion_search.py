@@ -14,7 +14,7 @@ from ninjacam.models import Role, Segment
 from ninjacam.queries.cameras import get_recorded
 
 BUDGET_S = 15.0
-"""Seconds after which a search ends with what it has found."""
+"""Seconds after which a search ends with the results found so far."""
 TIMEOUT_S = 60.0
 MAX_FILES = 50_000
 AT_ONCE = 1
@@ -28,10 +28,10 @@ _SLOTS = UserSlots(
 
 
 def search_motion(actor: Actor, slug: str, start_ns: int, end_ns: int, region: Region) -> MotionSearch:
-    """Return the movements of [start, end), or of the part of it that is searched within BUDGET_S. Blocks.
+    """Return the movements of [start, end), or of the part that is searched within BUDGET_S. Blocks.
 
-    Requires the role `replay`. Raises: NotFoundError, ForbiddenError; LimitError: too many searches, or the disk is too
-    slow; RecordingError: the process has ended.
+    Requires the role `replay`. Raises: NotFoundError, ForbiddenError; LimitError: too many searches, or the disk is
+    too slow; RecordingError: the process has ended.
     """
     get_recorded(actor, slug, Role.REPLAY)
     root = get_settings().recordings_dir

@@ -18,7 +18,7 @@ from ninjacam.queries.cameras import get_camera
 def set_patrol(actor: Actor, slug: str, steps: Sequence[PatrolStep], *, running: bool) -> Camera:
     """Save the steps of a camera's patrol, and start it again from the first one, or end it.
 
-    Presets are checked by the camera when it goes there. Raises: NotFoundError, ForbiddenError, InvalidError.
+    The camera checks presets when it moves to them. Raises: NotFoundError, ForbiddenError, InvalidError.
     """
     camera = get_camera(actor, slug, Role.CONTROL)
     _check(steps, running=running)

@@ -30,7 +30,7 @@ from ninjacam.sources.registry import waits_for_publisher
 TIMEOUT_S = 10.0
 _START_S = 5.0  # Starting Python and libav on a slow machine.
 AT_ONCE = 3
-"""Per web worker: each test takes a process, a connection and the decoding of a frame."""
+"""Maximum number of tests per web worker: each takes a process, a connection and the decoding of a frame."""
 _MODULE = "ninjacam.capture.probe"
 _DEVICE_MODULE = "ninjacam.devices.probe"
 _SLOTS = UserSlots(
@@ -64,7 +64,8 @@ def probe_camera(actor: Actor, fields: SourceFields, camera: Camera | None = Non
 
 
 def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
-    """Each user tests one camera at a time, so that none blocks the others. Raises: LimitError."""
+    """Test a camera. Each user tests one camera at a time, so that users do not block each other. Raises:
+    LimitError."""
     if waits_for_publisher(source):
         return _failed(
             "waits_for_publisher", _("This camera waits for a publisher. Save it, then publish to it.")
@@ -74,7 +75,7 @@ def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
 
 
 def describe_device(config: SourceConfig, user: Any = None) -> DeviceDescription:
-    """Ask a device to describe itself, once, in a process of its own, for at most 17 s.
+    """Ask a device to describe itself, in a separate process, for at most 17 s.
 
     Raises: LimitError; SourceError, CommandError: of the device.
     """
@@ -94,9 +95,9 @@ def describe_device(config: SourceConfig, user: Any = None) -> DeviceDescription
 
 
 async def probe_source(source: SourceConfig) -> ProbeResult:
-    """Open an address once, in a process of its own, for at most 15 s. The caller limits the number.
+    """Open an address once, in a separate process, for at most 15 s. The caller limits the number of tests.
 
-    The process ends if this is cancelled.
+    Cancelling this coroutine ends the process.
     """
     process = await asyncio.create_subprocess_exec(
         *python_command(_MODULE),
@@ -141,7 +142,7 @@ def _read(printed: bytes) -> ProbeResult:
             jpeg=base64.b64decode(answer.get("jpeg_base64") or ""),
         )
     except (ValueError, KeyError, TypeError, binascii.Error):
-        # Data from the camera crashed its process, which is why it is a separate one.
+        # Data from the camera crashed the process, which is separate for this reason.
         return _failed(
             "protocol_error", _("The test ended without a result: the camera's data cannot be read.")
         )

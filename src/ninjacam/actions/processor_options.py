@@ -22,7 +22,7 @@ from ninjacam.queries.processor_options import ProcessorOptions, get_options
 CHECK_S = 15.0
 """Seconds to import the module of the processor, and for its validators."""
 AT_ONCE = 2
-"""Checks at once per web worker: each takes a process, which imports OpenCV."""
+"""Maximum number of checks per web worker: each takes a process, which imports OpenCV."""
 _MODULE = "ninjacam.processes.options_check"
 _SLOTS = UserSlots(
     AT_ONCE,
@@ -33,9 +33,9 @@ _SLOTS = UserSlots(
 
 @audited
 def set_options(actor: Actor, slug: str, processor: str, changes: Mapping[str, Any]) -> ProcessorOptions:
-    """Set some options of a processor for one camera; None: back to the default. Blocks for up to 15 s.
+    """Set some options of a processor for one camera; None resets an option to its default. Blocks for up to 15 s.
 
-    Raises: NotFoundError, ForbiddenError, LimitError; InvalidError: with a message for each option that does not fit.
+    Raises: NotFoundError, ForbiddenError, LimitError; InvalidError: with a message for each invalid option.
     """
     present = get_options(actor, slug, processor)
     wanted = _merge(present.values, changes)
@@ -67,7 +67,8 @@ def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def _check(printed: bytes | None, changes: Mapping[str, Any]) -> None:
-    """Raises: InvalidError. Problems of values that were set earlier do not prevent a change."""
+    """Check the response of the process. Raises: InvalidError. Invalid values that were set earlier do not prevent a
+    change."""
     if printed is None:
         raise InvalidError.of("values", _("The processor's validators did not return in time."))
     try:

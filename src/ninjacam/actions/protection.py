@@ -18,7 +18,7 @@ PROTECTED_SHARE = 0.5
 
 
 def check_protection(actor: Actor, slug: str) -> None:
-    """Check how much of this camera is protected, in the transaction that has just protected more.
+    """Check the size of this camera's protected recordings, in the transaction that has just protected more.
 
     Users who may configure all cameras have no limit. Raises: QuotaError.
     """
@@ -36,7 +36,7 @@ def check_protection(actor: Actor, slug: str) -> None:
 
 
 def protected_bytes(slug: str) -> int:
-    """Return the size of the camera's recordings that are protected themselves or needed by a protected event."""
+    """Return the size of the camera's recordings that are protected or belong to a protected event."""
     camera = Camera.objects.filter(slug=slug).first() or Camera()
     needed = Q(Event.objects.protecting(slug, *camera.pre_post_roll_ns))
     kept = Segment.objects.filter(Q(protected=True) | needed, slug=slug).order_by()
@@ -44,7 +44,7 @@ def protected_bytes(slug: str) -> int:
 
 
 def protectable_bytes() -> int:
-    """Return how many bytes of one camera may be protected."""
+    """Return the maximum number of protected bytes of one camera."""
     settings = get_settings()
     rules = settings.retention
     used = Segment.objects.size_bytes_by_slug()

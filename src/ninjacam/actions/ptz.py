@@ -1,6 +1,6 @@
-"""Move a camera: single commands, and the start and end of held movements. Everything needs the role `control`.
+"""Move a camera: single commands, and the start and end of held movements. All actions require the role `control`.
 
-The capture process of the camera sends them; see docs/design/0011-onvif.md.
+The capture process of the camera sends the commands; see docs/design/0011-onvif.md.
 """
 
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def send_command(actor: Actor, slug: str, command: PtzCommand) -> str | None:
     """Send a command, and wait for the camera's response. Return the token of a saved preset.
 
     Blocks for up to 15 s. Raises: NotFoundError, ForbiddenError, InvalidError; StreamUnavailableError: the camera
-    takes no commands; SourceError, CommandError: of the camera.
+    does not accept commands; SourceError, CommandError: of the camera.
     """
     camera = get_camera(actor, slug, Role.CONTROL)
     if command.name in MOVING:
@@ -77,7 +77,7 @@ def send_command(actor: Actor, slug: str, command: PtzCommand) -> str | None:
 
 
 def record_movement(actor: Actor, slug: str, reason: str = "") -> None:
-    """Record the start of a held movement, or its end, but not each refresh.
+    """Record the start or the end of a held movement, but not each refresh.
 
     `reason`: why it ended: "released", "disconnected", "failed" or "revoked"; "": it starts.
     """

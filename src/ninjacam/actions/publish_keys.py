@@ -12,7 +12,7 @@ from ninjacam.models.publish_key import MAX_KEYS_PER_CAMERA
 
 @audited
 def create_publish_key(actor: Actor, camera: Camera, name: str = "") -> tuple[PublishKey, str]:
-    """Return the row and the key, which is not stored. A stream that is being published is interrupted for a moment.
+    """Return the row and the key, which is not stored. A stream that is being published is interrupted briefly.
 
     Raises: ForbiddenError; InvalidError: the camera does not wait for a publisher; QuotaError: it has too many keys.
     """
@@ -30,7 +30,7 @@ def create_publish_key(actor: Actor, camera: Camera, name: str = "") -> tuple[Pu
 
 @audited
 def revoke_publish_key(actor: Actor, row: PublishKey) -> None:
-    """A stream that is published with it ends within seconds. Raises: ForbiddenError."""
+    """Revoke a key. A stream that is published with it ends within seconds. Raises: ForbiddenError."""
     require_configure(actor, row.camera)
     prefix, camera = row.prefix, row.camera
     row.delete()

@@ -1,4 +1,4 @@
-"""Protecting recordings from retention."""
+"""Protect recordings from retention."""
 
 from django.db import transaction
 
@@ -10,7 +10,7 @@ from ninjacam.queries.cameras import get_recorded
 
 
 def protect_segment(actor: Actor, segment: Segment, *, protected: bool) -> Segment:
-    """Protect it from retention, or stop protecting it. Requires `export`, as downloading does.
+    """Protect a recording from retention, or stop protecting it. Requires `export`, as downloading does.
 
     Raises: ForbiddenError; QuotaError: too much of this camera is protected.
     """

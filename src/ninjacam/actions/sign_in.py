@@ -1,9 +1,9 @@
-"""Password login: limits on failures, and on the number of passwords that are checked at once.
+"""Password login: limits on failures, and on concurrent password checks.
 
-A failed attempt counts against the network it comes from and against the account it names, whether or not the
-account exists. Anyone can use up these two limits, so they do not apply to a browser that has logged in to the
-account before, which a cookie proves, and the account's limit does not apply to a network from which the account has
-logged in. Those have separate limits, so the owner can log in while others attack the account.
+A failed attempt counts against its network and its account, whether or not the account exists. Anyone can use up
+these two limits, so they do not apply to a browser that has logged in to the account before, which a cookie proves,
+and the account's limit does not apply to a network from which the account has logged in. Those have separate limits,
+so the owner can log in while others attack the account.
 """
 
 import contextlib
@@ -38,13 +38,14 @@ ACCOUNT_EVERY_S = 60.0
 CHECKS_AT_ONCE = 1
 CHECKS_WAITING = 4
 CHECK_WAIT_S = 5.0
-"""Per worker, and as many again for known browsers: checking a password takes half a second of CPU time."""
+"""Seconds that a check may wait. Limits apply per worker, and separately to known browsers: checking a password
+takes half a second of CPU time."""
 
 _Bucket = tuple[str, int, float]
 
 
 class Busy:
-    """Admits a few callers at once, makes a few more wait, and refuses the others."""
+    """Admits a few callers at once, lets a few more wait, and refuses the others."""
 
     def __init__(self) -> None:
         self._turns = threading.BoundedSemaphore(CHECKS_AT_ONCE)
@@ -52,7 +53,7 @@ class Busy:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Raises: LimitError."""
+        """Wait for a turn. Raises: LimitError."""
         if not self._places.acquire(blocking=False):
             raise LimitError(_("Too many people are logging in right now. Try again in a few seconds."))
         try:
@@ -70,7 +71,7 @@ _anybody, _known_browsers = Busy(), Busy()
 
 
 def account_of(username: str) -> str:
-    """Return the key by which attempts for an account are counted. Equivalent spellings are one account."""
+    """Return the key under which attempts for an account are counted. Equivalent spellings are one account."""
     plain = unicodedata.normalize("NFKC", username[:200]).casefold()
     return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:24]
 
@@ -79,9 +80,8 @@ def account_of(username: str) -> str:
 def attempt(request: HttpRequest | None, username: str) -> Iterator[None]:
     """Wrap the check of a password, which fails by raising ValidationError.
 
-    The attempt is counted before the check, so that many at once cannot pass together, and is given back if it
-    succeeds.
-    Raises: LimitError: too many attempts have failed, or too many passwords are being checked.
+    The attempt is counted before the check, so that concurrent attempts cannot exceed the limit, and is given back
+    if it succeeds. Raises: LimitError: too many attempts have failed, or too many passwords are being checked.
     """
     throttle = get_throttle()
     account = account_of(username)
@@ -155,11 +155,11 @@ def remember_browser(request: HttpRequest, response: HttpResponse, user: Abstrac
 def note_login(
     sender: object, request: HttpRequest | None, user: AbstractBaseUser, **_kwargs: object
 ) -> None:
-    """Receives Django's signal `user_logged_in`."""
+    """Handle Django's signal `user_logged_in`."""
     if request is not None:
         request._ninjacam_logged_in = user  # type: ignore[attr-defined] # for the middleware
 
 
 def logged_in_user(request: HttpRequest) -> AbstractBaseUser | None:
-    """Return the user who logged in by this very request."""
+    """Return the user who logged in with this request."""
     return getattr(request, "_ninjacam_logged_in", None)

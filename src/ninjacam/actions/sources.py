@@ -1,4 +1,4 @@
-"""Assigns the address and login of a stream: what may be entered, and when the stored password stays in use."""
+"""Assigns the address and login of a stream: permitted values, and the conditions for keeping the stored password."""
 
 from typing import TypedDict
 
@@ -13,7 +13,8 @@ from ninjacam.sources.urls import binding_of
 
 
 class AddressFields(TypedDict, total=False):
-    """Where a stream is. Missing values stay unchanged. Empty user and password remove the stored ones."""
+    """The address and login of a stream. Missing values stay unchanged. Empty user and password remove the stored
+    ones."""
 
     url: str
     username: str
@@ -54,7 +55,7 @@ def _check_login(fields: AddressFields) -> None:
 
 
 def _check_url(stream: StreamFields, url: str) -> bool:
-    """Whether the URL has a login in it. Raises: InvalidError."""
+    """Check a URL, and return whether it contains a login. Raises: InvalidError."""
     if url != stream.url and MASK in url:
         raise InvalidError.of(
             "url", _("“***” stands for the stored value. Enter the whole URL, or leave it unchanged.")
@@ -64,13 +65,13 @@ def _check_url(stream: StreamFields, url: str) -> bool:
         check_url(url)
     except (UnsupportedSchemeError, ConfigError) as error:
         raise InvalidError.of("url", error.message) from error
-    except ValueError:  # Its text contains the URL.
+    except ValueError:  # The text of the exception contains the URL.
         raise InvalidError.of("url", _("This is not a valid URL. Check its host and port.")) from None
     return has_login
 
 
 def _stored(stream: StreamFields, fields: AddressFields) -> Credentials | None:
-    """Raises: InvalidError: the secret key has changed, and no new password is given."""
+    """Return the stored credentials. Raises: InvalidError: the secret key has changed, and no new password is given."""
     try:
         return unseal(stream.credentials) if stream.credentials else None
     except ConfigError as error:
@@ -82,8 +83,8 @@ def _stored(stream: StreamFields, fields: AddressFields) -> Credentials | None:
 def _keeps(
     stream: StreamFields, stored: Credentials, url: str, fields: AddressFields, verified_before: bool
 ) -> bool:
-    """Return whether the stored credentials stay in use: only for the scheme, host, port and TLS verification they
-    were entered for.
+    """Return whether the stored credentials remain in use: only for the scheme, host, port and TLS verification for
+    which they were entered.
 
     Otherwise, a user who may configure a camera could have its password sent to another host, or in clear text.
     Raises: InvalidError: one of these has changed, and no new credentials are given.
@@ -99,7 +100,7 @@ def _keeps(
 
 
 def _why_anew(before: str, now: str) -> str:
-    """`before`, `now`: results of `binding_of`."""
+    """Return why new credentials are required. `before`, `now`: results of `binding_of`."""
     old, new = (_parts_of(binding) for binding in (before, now))
     if old[1] != new[1]:
         return _("The URL has another host than before. Enter the user and password again.")
@@ -114,7 +115,7 @@ def _why_anew(before: str, now: str) -> str:
 
 
 def _parts_of(binding: str) -> tuple[str, str, str]:
-    """(scheme, host, port)"""
+    """Return (scheme, host, port)."""
     scheme, _separator, rest = binding.partition("://")
     host, _separator, port = rest.partition(" ")[0].rpartition(":")
     return scheme, host, port

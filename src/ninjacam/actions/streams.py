@@ -14,16 +14,16 @@ from ninjacam.models import Camera, Stream
 from ninjacam.queries.streams import find_stream, get_stream
 
 ROLE_STREAMS = ("record_stream", "live_stream", "detect_stream", "thumbnail_stream")
-"""The fields of a camera that give a role to a stream."""
+"""The fields of a camera that assign a role to a stream."""
 
 
 @audited
 def put_stream(actor: Actor, camera: Camera, name: str, fields: AddressFields) -> Stream:
     """Add the stream `name`, or change its address and login.
 
-    A login is kept while scheme, host, port and TLS verification stay the same. Without a login of its own, a stream
-    uses the camera's, if that was entered for the same scheme, host and port.
-    Raises: ForbiddenError, InvalidError, QuotaError.
+    A login is kept while scheme, host, port and TLS verification stay the same. A stream without a login uses the
+    camera's, if that was entered for the same scheme, host and port. Raises: ForbiddenError, InvalidError,
+    QuotaError.
     """
     require_configure(actor, camera)
     with transaction.atomic():
@@ -55,7 +55,7 @@ def save_stream(stream: Stream, fields: AddressFields) -> None:
 
 @audited
 def delete_stream(actor: Actor, camera: Camera, name: str) -> None:
-    """Remove a stream. Roles that it had are given by the rules again. Raises: ForbiddenError, UnknownStreamError."""
+    """Remove a stream. Its roles are assigned by the rules again. Raises: ForbiddenError, UnknownStreamError."""
     require_configure(actor, camera)
     stream = get_stream(camera, name)
     with transaction.atomic():

@@ -26,10 +26,10 @@ MAX_GENERATIONS = 3
 def create_token(
     actor: Actor, user: AbstractBaseUser, name: str, scopes: Iterable[str], expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """Return (the token's row, the token itself, which cannot be shown again).
+    """Return the token's row and the token itself, which cannot be shown again.
 
-    A token created with another token is revoked with it and expires no later.
-    Raises: ForbiddenError, InvalidError, LimitError.
+    A token created with another token is revoked with it and expires no later. Raises: ForbiddenError, InvalidError,
+    LimitError.
     """
     if not actor.may_act_for(user):
         raise ForbiddenError(_("You are not allowed to create API tokens here."))
@@ -81,7 +81,7 @@ def _check_scopes(user: AbstractBaseUser, scopes: list[str]) -> None:
 
 
 def _parent(actor: Actor) -> ApiToken | None:
-    """Return the token that `actor` uses. Raises: LimitError: it has too many generations."""
+    """Return the token of `actor`. Raises: LimitError: it has too many generations."""
     token_id = getattr(actor, "token_id", None)
     if token_id is None:
         return None
@@ -95,7 +95,7 @@ def _parent(actor: Actor) -> ApiToken | None:
 
 @audited
 def revoke_token(actor: Actor, token: ApiToken) -> None:
-    """Revoke it, with the links and tokens that were created with it. Idempotent. Raises: ForbiddenError."""
+    """Revoke a token, with the links and tokens that were created with it. Idempotent. Raises: ForbiddenError."""
     if not actor.may_act_for(token.user):
         raise ForbiddenError(_("You are not allowed to revoke this token."))
     if token.revoked_at is None:
@@ -105,9 +105,7 @@ def revoke_token(actor: Actor, token: ApiToken) -> None:
 
 @audited
 def revoke_all_tokens(actor: Actor, user: AbstractBaseUser) -> int:
-    """Revoke all tokens of `user`, with the links that they created. Return how many were revoked. Raises:
-    ForbiddenError.
-    """
+    """Revoke all tokens of `user`, with the links that they created. Return their number. Raises: ForbiddenError."""
     if not actor.may_act_for(user):
         raise ForbiddenError(_("You are not allowed to revoke these tokens."))
     usable = ApiToken.objects.filter(user_id=user.pk, revoked_at=None)

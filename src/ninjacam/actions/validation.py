@@ -17,7 +17,7 @@ def require_configure(actor: Actor, camera: Camera) -> None:
 
 
 def invalid(error: ValidationError) -> InvalidError:
-    """Return our error for what a model's validation found."""
+    """Return our error for a model's validation error."""
     fields = {name: list(messages) for name, messages in error.message_dict.items()}
     first = next(iter(fields.items()), ("", [_("A value is invalid.")]))
     prefix = "" if first[0] in {"", NON_FIELD_ERRORS} else f"{first[0]}: "

@@ -88,7 +88,7 @@ def delete_webhook(actor: Actor, webhook: Webhook) -> None:
 
 @audited
 def retry_delivery(actor: Actor, delivery: WebhookDelivery) -> WebhookDelivery:
-    """Send a delivery that failed or waits at once, with all its attempts again.
+    """Send a failed or waiting delivery at once, with all its attempts again.
 
     Raises: ForbiddenError; ConflictError: it was delivered, or is being sent.
     """
@@ -158,7 +158,7 @@ def _check_names(field: str, names: object) -> None:
 
 
 def _check_cameras(webhook: Webhook) -> None:
-    """A camera that was deleted since may stay in the list. Raises: InvalidError."""
+    """Check the cameras of a webhook. Cameras deleted since then may stay in the list. Raises: InvalidError."""
     _check_names("cameras", webhook.cameras)
     before = Webhook.objects.filter(pk=webhook.pk).values_list("cameras", flat=True).first() or []
     new = set(webhook.cameras) - set(before)

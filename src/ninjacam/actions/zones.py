@@ -30,11 +30,12 @@ class ZoneFields(TypedDict, total=False):
 
 @audited
 def create_zone(actor: Actor, slug: str, fields: ZoneFields) -> CameraZone:
-    """Raises: NotFoundError, ForbiddenError, InvalidError; ConflictError: the name is in use; QuotaError."""
+    """Add a zone. Raises: NotFoundError, ForbiddenError, InvalidError; ConflictError: the name is in use;
+    QuotaError."""
     camera = get_camera(actor, slug, Role.CONFIGURE)
     zone = CameraZone(camera=camera, **fields)
     with transaction.atomic():
-        Camera._base_manager.select_for_update().get(pk=camera.pk)  # Others add zones one after the other.
+        Camera._base_manager.select_for_update().get(pk=camera.pk)  # Serializes concurrent additions.
         if camera.zones.count() >= MAX_ZONES:
             raise QuotaError(
                 _("A camera has at most %(count)s zones, lines and masks. Remove one first.")

@@ -1,5 +1,4 @@
-"""Django's side of the engine: the desired state, the index of recordings and the event log, in the database.
+"""The engine's access to Django: the desired state, the index of recordings and the event log, in the database.
 
-Not here: what the engine does with them (`ninjacam.engine`), and the processes that connect both
-(`ninjacam.processes`).
+Not here: their use (`ninjacam.engine`), and the processes that combine both (`ninjacam.processes`).
 """

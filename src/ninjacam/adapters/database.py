@@ -1,4 +1,4 @@
-"""The engine's thread for database access, in which the database may be temporarily unavailable."""
+"""Database access in the engine's thread, which tolerates a temporarily unavailable database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from ninjacam.core.errors import NinjacamError
 
 @contextmanager
 def database() -> Iterator[None]:
-    """Raises: NinjacamError: it is unavailable."""
+    """Convert database errors. Raises: NinjacamError: the database is unavailable."""
     close_old_connections()
     try:
         yield

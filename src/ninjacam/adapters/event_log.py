@@ -21,7 +21,7 @@ class DatabaseEventLog:
             return [EngineEvent(row.slug, row.kind, row.start_ns, None, row.label, row.data) for row in rows]
 
     def put(self, events: Sequence[EngineEvent]) -> None:
-        """Users' changes of the label and of `protected` are kept. Raises: NinjacamError."""
+        """Create or update events. Users' changes of the label and of `protected` are kept. Raises: NinjacamError."""
         with database(), transaction.atomic():
             for event in events:
                 if event.end_ns is not None and event.slug and _is_gone(event):
@@ -41,7 +41,7 @@ class DatabaseEventLog:
                 )
                 if is_new:
                     note_begun(row)
-                elif row.end_ns is not None:  # The engine changes nothing else, and ends an event once.
+                elif row.end_ns is not None:  # The engine changes only the end, once.
                     note_changed(row, (), has_ended=True)
 
 

@@ -21,7 +21,7 @@ GROWING_NS = 10 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """`left_out`: number of files that cannot be read."""
+    """The result of a rebuild. `left_out`: number of unreadable files."""
 
     listed: int
     removed: int
@@ -36,7 +36,7 @@ class Difference:
 
 
 def rebuild(root: Path, *, force: bool = False) -> Rebuilt:
-    """Read every file, create its row, and remove the rows of missing files. Protection is kept.
+    """Read every file, create its row, and delete the rows of missing files. Protection is kept.
 
     Raises: ConfigError: there are no files although the index has some (a disk that is not mounted?), unless
     `force`. DatabaseError.

@@ -1,6 +1,7 @@
 """The index of recordings in the database: updated by the engine and from the files, and limited by retention.
 
-Deletes files and rows together. Not here: what to delete (`engine.retention`), and reading files (`recordings`).
+Deletes files and rows together. Not here: the choice of files to delete (`engine.retention`), and reading files
+(`recordings`).
 """
 
 import logging
@@ -39,21 +40,22 @@ logger = logging.getLogger("ninjacam.adapters")
 
 HOUR_NS = 3600 * 10**9
 BATCH = 250
-"""Rows per transaction: below 999 parameters per query, and short enough not to delay web workers."""
+"""Rows per transaction: below 999 parameters per query, and fast enough not to delay web workers."""
 HEAD = 64
 MAX_ROUNDS = 50
 MAX_STUCK = 500
 STILL_WRITTEN_NS = 5 * 10**9
-"""A file modified less than this long ago is considered as being written."""
+"""Nanoseconds after its last modification for which a file counts as being written."""
 ABANDONED_NS = 600 * 10**9
-"""A row marked "being written" this long after its end has lost its writer."""
+"""Nanoseconds after its end at which a row marked as being written is considered abandoned."""
 COUNT_AGAIN_NS = 600 * 10**9
 EVENT_DAYS = 30
 """Minimum time for which events are kept, if the rules contain no days."""
 
 
 class DatabaseIndex:
-    """Thread: any one at a time. The bytes of each camera are tracked, and recounted from time to time."""
+    """The index in the database. Tracks the bytes of each camera, and recounts them periodically. Thread: any one at
+    a time."""
 
     def __init__(
         self,
@@ -64,9 +66,8 @@ class DatabaseIndex:
         max_events: int = 100_000,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`exports_dir`: its contents never cause recordings to be deleted, because exports have their own limits.
-        `max_events`: per camera.
-        """
+        """Create the index. `exports_dir`: its contents never cause recordings to be deleted, because exports have
+        separate limits. `max_events`: per camera."""
         self._max_events = max_events
         self._root = root
         self._exports_dir = exports_dir
@@ -74,7 +75,7 @@ class DatabaseIndex:
         self._growth = Growth()
         self._clock = clock
         self._used_bytes: dict[str, int] | None = None
-        self._rows = 0  # As counted with the bytes.
+        self._rows = 0  # As of the last count.
         self._counted_ns = 0
         self._deleted = 0
         self._deleted_bytes = 0
@@ -134,11 +135,10 @@ class DatabaseIndex:
         return changed + len(waiting)
 
     def retain(self) -> Json:
-        """Delete what exceeds the limits. Return {"used_bytes", "free_bytes", "cameras": {slug: bytes}, "deleted",
-        "deleted_bytes", "failed", "disk_full", "disk_low"}: "deleted": since the start; "failed": why a file could
-        not be deleted; "disk_full": recordings were deleted for new ones, because too little space was free;
-        "disk_low": too little space is free because of other files. Raises: NinjacamError.
-        """
+        """Delete recordings over the limits. Return {"used_bytes", "free_bytes", "cameras": {slug: bytes},
+        "deleted", "deleted_bytes", "failed", "disk_full", "disk_low"}: "deleted": since the start; "failed": why a
+        file could not be deleted; "disk_full": recordings were deleted for new ones, because too little space was
+        free; "disk_low": too little space is free because of other files. Raises: NinjacamError."""
         with database():
             now_ns = self._clock.monotonic_ns()
             if self._used_bytes is None or now_ns - self._counted_ns > COUNT_AGAIN_NS:
@@ -173,7 +173,7 @@ class DatabaseIndex:
             }
 
     def compare_bitrates(self) -> dict[str, BitrateChange]:
-        """Return how the bitrate of each camera has changed, of which enough is recorded. Raises: NinjacamError."""
+        """Return the change of the bitrate of each camera with enough recordings. Raises: NinjacamError."""
         with database():
             slugs = list(Camera.objects.values_list("slug", flat=True))
             now_ns = self._clock.wall_ns()
@@ -187,13 +187,13 @@ class DatabaseIndex:
         return compare_bitrates(hours)
 
     def _disk(self) -> Disk | None:
-        """Return the disk usage as it would be without exports. None: the directory does not exist."""
+        """Return the disk usage without exports. None: the directory does not exist."""
         disk = disk_of(self._root)
         exports_bytes = bytes_on_disk_of(self._root, self._exports_dir) if self._exports_dir else 0
         return disk and Disk(disk.size_bytes, disk.free_bytes + exports_bytes)
 
     def _has_changed(self, used_bytes: dict[str, int]) -> bool:
-        """Return whether others added, removed or renamed rows."""
+        """Return whether another process has added, removed or renamed rows."""
         return Segment.objects.count() != self._rows or not used_bytes.keys() >= set(
             Segment.objects.recorded_slugs()
         )
@@ -237,7 +237,7 @@ class DatabaseIndex:
             self._delete_events(gone)
 
     def _prune_many(self, slug: str) -> None:
-        """Keep the newest `max_events` of a camera, and the protected ones."""
+        """Delete the oldest events of a camera beyond `max_events`, except protected ones."""
         newest = Event.objects.filter(slug=slug, protected=False).order_by("-start_ns")
         first = newest.values_list("start_ns", flat=True)[self._max_events : self._max_events + 1].first()
         if first is not None:
@@ -251,7 +251,7 @@ class DatabaseIndex:
                 break
 
     def _delete(self, going: Sequence[Segment]) -> bool:
-        """Delete files, then their rows. Return whether anything was deleted, so that there may be more."""
+        """Delete files, then their rows. Return whether any was deleted, so that there may be more."""
         gone = [segment for segment in going if self._delete_file(segment)]
         self._stuck.update({segment.pk for segment in going}.difference(segment.pk for segment in gone))
         for batch in _batches(gone):
@@ -265,7 +265,7 @@ class DatabaseIndex:
         return bool(going) and len(self._stuck) < MAX_STUCK
 
     def _delete_file(self, segment: Segment) -> bool:
-        """Return whether the file is gone, so that its row may be deleted."""
+        """Delete a file. Return whether it no longer exists, so that its row may be deleted."""
         if slug_of(segment.path) != segment.slug or segment.slug in {".", ".."}:
             self._failed = f"{segment.path} is not in the directory of {segment.slug}."
             return False
@@ -273,21 +273,22 @@ class DatabaseIndex:
         try:
             path.unlink()
         except FileNotFoundError:
-            # Somebody deleted it, unless the camera's directory is missing too: then a disk may be unmounted.
+            # The file was deleted by other means, unless the camera's directory is missing too: then a disk may be
+            # unmounted.
             return (self._root / segment.slug).is_dir()
         except OSError as exc:
             if not self._failed:
                 logger.warning("retention: %s cannot be deleted: %s", segment.path, exc.strerror)
             self._failed = f"{segment.path} cannot be deleted: {exc.strerror}."
             return False
-        # No writer creates files there any more.
+        # Writers no longer create files there.
         if segment.end_ns < self._clock.wall_ns() - 2 * 3600 * 10**9:
             _remove_empty(path.parent, path.parent.parent)
         return True
 
 
 def disk_of(root: Path) -> Disk | None:
-    """None: the directory does not exist (no recordings yet, or a disk that is not mounted)."""
+    """Return the disk usage; None: the directory does not exist (no recordings yet, or a disk that is not mounted)."""
     try:
         usage = shutil.disk_usage(root)
     except OSError:
@@ -296,7 +297,7 @@ def disk_of(root: Path) -> Disk | None:
 
 
 def bytes_on_disk_of(root: Path, directory: Path) -> int:
-    """Return how much space the files in `directory` take of the disk of `root`."""
+    """Return the bytes that the files in `directory` occupy on the disk of `root`."""
     try:
         if root.stat().st_dev != directory.stat().st_dev:
             return 0
@@ -315,7 +316,7 @@ def paths_since(root: Path, since_ns: int) -> Iterator[str]:
 
 
 def read_file(root: Path, path: str, *, now_ns: int) -> segments.SegmentInfo | None:
-    """Return the row of a file; None if it is not a recording, or cannot be read: one bad file is one gap."""
+    """Return the row of a file; None if it is not a recording, or cannot be read. A damaged file is a gap."""
     full = root / path
     try:
         segment = read_segment(full, root=root)

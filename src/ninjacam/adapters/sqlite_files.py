@@ -1,4 +1,4 @@
-"""Detects that a SQLite database may have changed, from the files that contain it: two stats instead of a query."""
+"""Detects from its files whether a SQLite database may have changed: two stats instead of a query."""
 
 import os
 from collections.abc import Collection
@@ -8,9 +8,8 @@ from django.db import connections
 from ninjacam.core.clock import Clock
 
 SETTLED_NS = 2 * 10**9
-"""A file that was modified less than this before it was noted may be modified again without a new time: file systems
-count time in steps of up to two seconds.
-"""
+"""Minimum age of a modification. A more recently modified file may change again without a new timestamp: file
+systems have resolutions of up to two seconds."""
 
 _Mark = tuple[int, int, int] | None
 
@@ -26,7 +25,7 @@ class SqliteFiles:
 
     @classmethod
     def of(cls, aliases: Collection[str], clock: Clock) -> "SqliteFiles | None":
-        """Return the files of these databases; None: not a single SQLite database in a file."""
+        """Return the files of these databases; None: they are not a single SQLite database in a file."""
         (alias, *others) = aliases
         connection = connections[alias]
         path = str(connection.settings_dict["NAME"])
@@ -35,15 +34,15 @@ class SqliteFiles:
         return cls(path, clock)
 
     def note(self) -> None:
-        """Remember the files as they are now."""
+        """Store the current state of the files."""
         marks = tuple(_mark(path) for path in self._paths)
         last_ns = max((mark[2] for mark in marks if mark is not None), default=0)
-        # Also False if a file is from the future, after the wall clock was set back.
+        # Also False if a file's time is in the future, after the wall clock was set back.
         is_settled = last_ns + SETTLED_NS < self._clock.wall_ns()
         self._marks = marks if is_settled else None
 
     def are_unchanged(self) -> bool:
-        """Return whether the files are certainly those of the last `note`."""
+        """Return whether the files are certainly unchanged since the last `note`."""
         return self._marks is not None and self._marks == tuple(_mark(path) for path in self._paths)
 
 

@@ -1,4 +1,4 @@
-"""Stores the format of streams, as the engine has seen it, in the database."""
+"""Stores the formats of streams, as detected by the engine, in the database."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -27,21 +27,19 @@ from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
 
 JOBS_LINGER_NS = 30 * 10**9
-"""Nanoseconds that the jobs process keeps running without work, because more may follow soon."""
+"""Nanoseconds that the jobs process continues without work, because more may follow soon."""
 FIRST_CLEAN_NS = 60 * 10**9
 CLEAN_EVERY_NS = 600 * 10**9
-"""The jobs process removes expired exports when it starts, so it is started at least this often while there are any
-exports or files of exports.
-"""
+"""Nanoseconds between starts of the jobs process while exports or their files exist: it removes expired exports when
+it starts."""
 CONNECTION_NS = 60 * 10**9
-"""Nanoseconds after which the connection is checked, and closed if CONN_MAX_AGE says so. Opening SQLite each second
-would cost several times as much as reading from it.
-"""
+"""Nanoseconds after which the connection is checked, and closed according to CONN_MAX_AGE. Opening SQLite each
+second would cost several times as much as reading from it."""
 READ_AGAIN_NS = 10 * 10**9
 """Nanoseconds after which the database is read even if its files seem unchanged."""
 
 REPORTED = frozenset({"codec", "height_px", "fps", "bitrate_bps", "seen_at"})
-"""Columns that the engine writes itself, and that no specification depends on."""
+"""Columns that only the engine writes, and on which no specification depends."""
 
 
 class DatabaseWanted:
@@ -50,7 +48,7 @@ class DatabaseWanted:
     def __init__(self, exports_dir: Path, clock: Clock = SYSTEM_CLOCK) -> None:
         self._exports_dir = exports_dir
         self._clock = clock
-        # Compile the queries once: this costs more than running them.
+        # Compile the queries once, because compiling costs more than running them.
         self._select_rows = _settings_of(Camera)
         self._select_streams = _settings_of(Stream)
         self._select_zones = _settings_of(CameraZone)
@@ -63,9 +61,8 @@ class DatabaseWanted:
         webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first)
         self._next_deliveries = webhooks.query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
-        """The rows that `_specs` was built from; None: it also depends on the time or on events, so it is rebuilt
-        each time.
-        """
+        """The rows from which `_specs` was built; None: it also depends on the time or on events, so it is rebuilt
+        each time."""
         self._specs: tuple[CameraSpec, ...] = ()
         self._has_publishers = False
         self._looked_ns = clock.monotonic_ns()
@@ -90,7 +87,7 @@ class DatabaseWanted:
             close_old_connections()
         self._read_ns = None
         if self._files is not None:
-            self._files.note()  # Before reading, so a change in between is detected the next time.
+            self._files.note()  # Must precede reading, so that a change in between is detected the next time.
         try:
             self._read_cameras()
             has_jobs = self._has_jobs()
@@ -101,7 +98,8 @@ class DatabaseWanted:
         return WantedState(self._specs, has_jobs=has_jobs)
 
     def _read_cameras(self) -> None:
-        """Rebuild the specifications if a row has changed. Comparing rows avoids making model instances each second."""
+        """Rebuild the specifications if a row has changed. Comparing rows avoids creating model instances each
+        second."""
         with connections[Camera.objects.db].cursor() as cursor:
             cursor.execute(*self._select_rows)
             rows = cursor.fetchall()
@@ -113,7 +111,7 @@ class DatabaseWanted:
                 rows += cursor.fetchall()
         if rows == self._rows:
             return
-        # Read after the rows, so a change in between is detected the next time.
+        # Must follow reading the rows, so that a change in between is detected the next time.
         cameras = list(Camera.objects.prefetch_related("streams", "zones"))
         self._has_publishers = any(camera.is_published for camera in cameras)
         windows = _windows(cameras)
@@ -121,9 +119,8 @@ class DatabaseWanted:
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
-        """Return whether exports are waiting or running, or deliveries are due; were a moment ago; or expired exports
-        must be removed.
-        """
+        """Return whether the jobs process is needed: exports are waiting or running, or deliveries are due, now or
+        recently, or expired exports must be removed."""
         now_ns = self._clock.monotonic_ns()
         is_active = _has_row(self._active_export) or self._has_deliveries()
         if not is_active and now_ns >= self._clean_ns:
@@ -155,7 +152,7 @@ def _has_files(directory: Path) -> bool:
 
 
 def _settings_of(model: type[Camera] | type[Stream] | type[CameraZone]) -> tuple[str, tuple[Any, ...]]:
-    """Return the query for the columns that specifications depend on, without those that only report."""
+    """Return the query for the columns on which specifications depend."""
     names = [field.attname for field in model._meta.concrete_fields if field.attname not in REPORTED]
     return model._base_manager.order_by("pk").values_list(*names).query.sql_with_params()
 

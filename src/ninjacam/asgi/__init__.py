@@ -16,13 +16,13 @@ from ninjacam.asgi.application import LiveApplication
 
 
 def get_application(django_app: Any, *, limit_all: bool = False) -> LiveApplication:
-    """Return an ASGI application in which Ninjacam serves live video and `django_app` everything else.
+    """Return an ASGI application in which Ninjacam serves live video and `django_app` all other requests.
 
     `django_app`: Django's application, or any ASGI application (a Channels `ProtocolTypeRouter`). The returned
     application may be part of another router, but then does not limit the number of connections.
 
     `limit_all`: whether the limits on request bodies and concurrent requests apply to all of Django's URLs. By
-    default, they apply only to Ninjacam's own, because other views of the project may accept large uploads.
+    default, they apply only to Ninjacam's URLs, because other views of the project may accept large uploads.
 
     With DEBUG, static files are served as `runserver` does, so the pages work under any ASGI server. In production,
     your web server or WhiteNoise must serve them, as in any Django project.

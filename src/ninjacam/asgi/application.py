@@ -1,4 +1,4 @@
-"""The ASGI application: Ninjacam's for its paths, Django's (or the given application) for all others."""
+"""The ASGI application: routes requests to Ninjacam or to Django (or the given application)."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ def _is_socket(target: Target) -> bool:
 
 
 class LiveApplication:
-    """One per worker process. Starts nothing before the server has started, because servers fork."""
+    """The application of one worker process. Starts no task before the server has started, because servers fork."""
 
     def __init__(self, inner: Application, *, limit_all: bool = False) -> None:
         self._inner = inner
@@ -43,7 +43,7 @@ class LiveApplication:
         self._worker: Worker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._warned = False
-        # Now, not at the first request: a server that forks shares what is imported before.
+        # Import handlers now, not at the first request: a server that forks shares modules imported before.
         self._handlers: dict[str, Handler] = {route.name: import_string(route.handler) for route in ROUTES}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,11 +99,11 @@ class LiveApplication:
     # --- lifecycle ---
 
     def _begin(self, lifespan_send: Send | None = None) -> FrontDoor:
-        """Called when the server starts, or at the first request: from now on, handle signals too."""
+        """Create the front door, and handle signals. Called when the server starts, or at the first request."""
         loop = asyncio.get_running_loop()
         if self._door is None or self._loop is not loop:
             self._loop = loop
-            self._worker = None  # A previous event loop has ended with everything in it (tests).
+            self._worker = None  # A previous event loop has ended with its tasks (tests).
             self._door = FrontDoor(self, lifespan_send)
             chain_signals(loop, self._stop)
         return self._door
@@ -114,7 +114,7 @@ class LiveApplication:
             self._door.begin_stop()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Our lifespan around the inner application's; alone if that has none (Django)."""
+        """Run our lifespan around the inner application's, or alone if it has none (Django)."""
         heard: set[str] = set()
         answered: set[str] = set()
 
@@ -134,7 +134,7 @@ class LiveApplication:
         if not isinstance(self._inner, ASGIHandler):
             try:
                 await self._inner(scope, hear, reply)
-            # ASGI: an application signals by any exception that it does not support lifespan.
+            # ASGI: an application may raise any exception to signal that it does not support lifespan.
             except Exception:
                 if "lifespan.startup" in answered:
                     raise

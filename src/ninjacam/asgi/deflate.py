@@ -1,4 +1,5 @@
-"""Warns about a costly default: uvicorn compresses WebSocket messages, which takes fifty times the CPU for video."""
+"""Warns about an expensive default: uvicorn compresses WebSocket messages, which takes fifty times the CPU for
+video."""
 
 import logging
 

@@ -87,7 +87,7 @@ _EVENTS = "Events created by the engine."
 
 
 async def serve_health(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
-    """Open to everybody, so it only reports that this worker responds, and whether an engine runs."""
+    """Report whether this worker responds and whether an engine runs. Public, so it reports nothing else."""
     # Imports the models, which an asgi.py may not have loaded yet.
     from ninjacam.queries.status import read_status
 
@@ -160,7 +160,7 @@ def _camera_lines(cameras: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _view_lines(views: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
-    """For the views of processors."""
+    """Yield the lines for the views of processors."""
     reports = {
         _labels(camera=slug, view=view): report
         for slug, of_camera in views.items()

@@ -1,7 +1,7 @@
 """Ends endless responses when the server stops.
 
-Servers wait for their responses before they stop, and uvicorn does not announce it, so we handle the signal too,
-with a handler chained before the server's own. See docs/design/0003-lifecycle.md.
+Servers wait for their responses before they stop, and uvicorn does not announce its stop. Therefore we handle the
+signal, with a handler chained before the server's handler. See docs/design/0003-lifecycle.md.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ def chain_signals(loop: asyncio.AbstractEventLoop, on_stop: Callable[[], None]) 
     """
     for number in SIGNALS:
         before = signal.getsignal(number)
-        if not callable(before):  # Ignored, or the default: the process ends without notice.
+        if not callable(before):  # Ignored, or the default: the process ends without calling a handler.
             continue
         try:
             signal.signal(number, _chained(loop, on_stop, before))

@@ -1,4 +1,5 @@
-"""Captures cameras: open, repair time, publish, watch, reconnect. Several cameras per process.
+"""Captures cameras: opens, monitors, publishes and reopens them, and repairs their times. Several cameras per
+process.
 
 Not here: decoding, user code, Django, and the choice of cameras (`ninjacam.engine`).
 """

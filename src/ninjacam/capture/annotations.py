@@ -1,6 +1,6 @@
 """Reads the annotations of a recorded camera from its `.pixels` socket, for the recorder.
 
-The subscription is the demand: while it lasts, processors with `record=True` run. Data only: no user code runs here.
+The subscription keeps processors with `record=True` running. It carries data only: no user code runs here.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from ninjacam.hub.request import StreamRequest
 logger = logging.getLogger("ninjacam.capture")
 
 MAX_RETRY_S = 1.0
-"""A vision worker that was killed restarts within 2 s; if there is none, retrying costs next to nothing."""
+"""A killed vision worker restarts within 2 s. If there is none, retrying costs almost nothing."""
 
 
 class AnnotationReader:

@@ -1,4 +1,4 @@
-"""One stream of a camera: opens, watches and publishes it, and reopens it when it is lost."""
+"""Captures one stream of a camera: opens, monitors and publishes it, and reopens it after a loss."""
 
 import asyncio
 import contextlib
@@ -37,26 +37,25 @@ logger = logging.getLogger("ninjacam.capture")
 NOTICE_AFTER_S = 1.5
 """Seconds without a frame after which a notice describes the connection."""
 SOURCE_SILENCE_S = MAX_PATIENCE_S + 5
-"""Read timeout of sources. Liveness is judged here, by the camera's pace; sources end by themselves only later."""
+"""Read timeout of sources. Capture itself decides liveness by the camera's pace, so sources must end later.
+"""
 RELAX_AFTER_S = 5.0
-"""Seconds without subscribers after which a camera is read less often (`Source.relax`). By then, its clock is known,
-too.
+"""Seconds without subscribers after which a camera is read less often (`Source.relax`). By then, its clock is known.
 """
 UNWATCHED_S, RECORDED_S = 0.23, 0.09
-"""Read intervals then, without and with recording, where a crash loses unread data. No multiples of common frame
-intervals, so some frames arrive just before they are read, and times (0001-time.md) are accurate to 10 ms.
-"""
+"""Read intervals of relaxed cameras without and with recording; a crash loses unread data of recordings. The
+intervals are not multiples of common frame intervals, so that some frames arrive just before they are read, and
+times (0001-time.md) are accurate to 10 ms."""
 WATCH_EVERY_S = 1.0
-"""Maximum seconds between two checks of the camera, because its pace changes."""
+"""Maximum seconds between two checks of the camera, whose pace changes."""
 BACKOFF = Backoff(first_s=0.5, max_s=2.0)
-"""Delays between attempts: one costs a TCP handshake, and people wait. With a key frame every 2 s, a camera is live
-5 s after it returns.
-"""
+"""Delays between attempts. An attempt costs a TCP handshake, and viewers are waiting. With a key frame every 2 s, a
+camera is live 5 s after it returns."""
 
 SLEEP_BACKOFF = Backoff(first_s=2.0, max_s=15.0)
-"""Delays between attempts to reach a sleeping camera while something needs it: some are awake for 20 s only."""
+"""Delays between attempts to reach a sleeping camera that is needed: some are awake for only 20 s."""
 FAILED_BACKOFF = Backoff(first_s=60.0, max_s=1800.0)
-"""Delays after which a stream besides `main` that has failed is connected again, if something needs it."""
+"""Delays before a failed stream besides `main` that is needed is connected again."""
 _UNREACHABLE = (
     ConnectionRefusedSourceError,
     HostNotFoundError,
@@ -64,7 +63,7 @@ _UNREACHABLE = (
     SourceStalledError,
     SourceTimeoutError,
 )
-"""Errors of a camera that may be asleep."""
+"""Errors that a sleeping camera may cause."""
 
 _S = CameraState
 MOVES: dict[CameraState, frozenset[CameraState]] = {
@@ -81,8 +80,8 @@ MOVES: dict[CameraState, frozenset[CameraState]] = {
 class CameraCapture:
     """Owns a stream's connection, clock and `.packets` socket. Thread: the event loop.
 
-    `main` is always connected, another stream while it is used (`capture.demand`), and so is each stream of a camera
-    that sleeps. `revision` identifies the configuration. `on_change()` is called when the state changes.
+    `main` is always connected. Other streams, and all streams of a camera that sleeps, are connected while they are
+    used (`capture.demand`). `revision` identifies the configuration. `on_change()` is called when the state changes.
     """
 
     def __init__(
@@ -109,14 +108,14 @@ class CameraCapture:
         self._stop = Stop()
         self._source: Source | None = None
         self._recording = CameraRecording(run_dir / f"{slug}.pixels", clock)
-        self._last_video_ns = 0  # Monotonic; from the start of the connection until its first frame.
+        self._last_video_ns = 0  # Monotonic; the start of the connection until its first frame.
         self._pace = Pace()
         self._figures = CameraFigures(clock.monotonic_ns())
         epoch = clock.wall_ns() // 1_000_000_000
         self._hurried_ns = 0  # Monotonic.
         self._beat_s = 0.0
         self._is_released = False
-        """Whether this connection was closed because nothing uses the stream."""
+        """Whether this connection was closed because the stream is unused."""
         self._demand = StreamDemand(always=is_always_needed, clock=clock)
         self._channel = Channel(
             StreamInfo(self.key, state=self.state, epoch=epoch),
@@ -126,12 +125,12 @@ class CameraCapture:
         self._server = StreamServer(run_dir / f"{self.key}.packets", lambda _request: self._channel)
 
     def record_to(self, sink: PacketSink | None) -> None:
-        """Use this sink from now on, and close the previous one. This camera owns the sink and closes it."""
+        """Replace the sink, and close the previous one. This object owns the sink and closes it."""
         self._recording.record_to(sink, self._source.tracks if self._source is not None else None)
         self._demand.update(is_recorded=sink is not None)
 
     def need_recording(self, until_ns: float) -> None:
-        """Set until when (wall clock) recording alone is a reason to connect a camera that sleeps."""
+        """Set the wall-clock time until which recording alone keeps a sleeping camera connected."""
         if self._config.sleeps:
             self._demand.update(record_until_ns=until_ns)
 
@@ -141,7 +140,7 @@ class CameraCapture:
 
     @property
     def _rest_state(self) -> CameraState:
-        """Return the state while nothing needs the stream."""
+        """Return the state of an unused stream."""
         return CameraState.ASLEEP if self._config.sleeps else CameraState.IDLE
 
     @property
@@ -181,7 +180,7 @@ class CameraCapture:
             await self._source.close()
 
     async def _run_once(self) -> None:
-        """Connect, and again whenever the stream is needed again. Returns when stopped."""
+        """Connect, and reconnect whenever the stream is needed again. Return when stopped."""
         while not self._stop.is_set():
             await self._wait_for_demand()
             if self._stop.is_set():
@@ -197,7 +196,7 @@ class CameraCapture:
             self._recording.flush()
 
     async def _sleep_after(self, error: NinjacamError) -> None:
-        """The camera is asleep: return when it is time for the next attempt, at once if a subscriber comes."""
+        """Wait until the next attempt to reach a sleeping camera, or until a subscriber connects."""
         self._demand.misses += 1
         self._on_error(error, 0)
         delay_s = SLEEP_BACKOFF.delay_s(self._demand.misses)
@@ -216,7 +215,7 @@ class CameraCapture:
             self._move(CameraState.CONNECTING, None)
 
     async def _connect_once(self) -> bool:
-        """Connect, and receive until the connection ends. Return whether it ended because nothing needs the stream."""
+        """Connect, and receive until the connection ends. Return whether it ended because the stream is unused."""
         source = await self._open()
         if source is None:
             return False
@@ -242,7 +241,7 @@ class CameraCapture:
                 self._move(self._rest_state, None)
                 return True
             if watch.done() and not watch.cancelled():
-                watch.result()  # It closed the source, so its error is the cause.
+                watch.result()  # This task closed the source, so its error is the cause.
             raise
         else:
             return False
@@ -255,9 +254,8 @@ class CameraCapture:
                 await watch
 
     async def _open(self) -> Source | None:
-        """Return None if stopped meanwhile. A user who corrects the address need not wait for the timeout of the
-        wrong one.
-        """
+        """Open the source. Return None if stopped meanwhile, so that a corrected address takes effect before the
+        timeout of the wrong one."""
         config = replace(self._config, read_timeout_s=max(self._config.read_timeout_s, SOURCE_SILENCE_S))
         opening = asyncio.ensure_future(open_source(config, clock=self._clock))
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -274,10 +272,10 @@ class CameraCapture:
         return outcome
 
     async def _watch(self, source: Source) -> None:
-        """Close the source when the stream is not needed any more.
+        """Close the source when the stream is no longer needed.
 
-        Raises: SourceStalledError: after closing the source that has sent no media for too long.
-        Media that do not form frames also prove that the camera is alive: `status` reports the problem.
+        Raises: SourceStalledError: the source has sent no media for too long; it is closed first. Media that do not
+        form frames also prove that the camera is alive: `status` reports the problem.
         """
         while True:
             now_ns, media_ns = self._clock.monotonic_ns(), source.media_ns()
@@ -290,7 +288,8 @@ class CameraCapture:
                     f"The camera is connected but has sent no video for {lost_after_s:.2g} s; "
                     "check its power and its network. It is being reconnected."
                 )
-                self._on_error(error, 0)  # Before the goodbye, to which a frozen camera responds late.
+                # Must precede closing the session, to which a frozen camera responds late.
+                self._on_error(error, 0)
                 await source.close()
                 raise error
             stalled_after_s = self._pace.stalled_after_s()
@@ -309,7 +308,7 @@ class CameraCapture:
             await self._clock.sleep(max(0.05, min(due_s, until_tick_s(WATCH_EVERY_S, self._clock))))
 
     def _hurry(self) -> None:
-        """Read at once, at least for a while: there is a subscriber, or the clock must be learned again."""
+        """Read packets at once for some time: there is a subscriber, or the clock must be learned again."""
         self._hurried_ns = self._clock.monotonic_ns()
         self._set_beat(0)
 
@@ -400,7 +399,7 @@ class CameraCapture:
         return found
 
     def status(self) -> dict[str, Any]:
-        """Return what the engine reports of this camera. Rates are those since the last call at least 1 s ago."""
+        """Return this camera's part of the engine's status. Rates are those since the last call at least 1 s ago."""
         now_ns = self._clock.monotonic_ns()
         rate = self._timeline.clock_rate
         stats = self._source.stats if self._source is not None else None
@@ -441,7 +440,7 @@ def describe_rate(rate: float) -> str:
 
 
 def find_sps(packet: Packet) -> SpsInfo | None:
-    """Return the sequence parameter set of a packet with parameter sets, or None if it is malformed or has none."""
+    """Return the sequence parameter set of a packet; None if it is malformed or missing."""
     if packet.codec is Codec.MJPEG:
         return None
     sets = parameter_sets(packet.codec, packet.data)
@@ -452,7 +451,7 @@ def find_sps(packet: Packet) -> SpsInfo | None:
 
 
 def reorder_depth(codec: Codec, sps: SpsInfo | None) -> int | None:
-    """Return how many frames a decoder must hold back; None: the stream does not specify it."""
+    """Return the number of frames that a decoder must hold back; None: not specified by the stream."""
     if codec is Codec.MJPEG:
         return 0
     return sps.max_reorder if sps else None

@@ -6,18 +6,19 @@ from ninjacam.core.packets import VIDEO_CLOCK_HZ, Kind, Packet
 
 MAX_REPORT_LEAD_S = 0.1
 MAX_REPORT_LAG_S = 5.0
-"""The camera's own wall clock is used if it puts the capture at most this long before and after our estimate."""
+"""Maximum deviation of the camera's own capture time from our estimate at which it is used."""
 WINDOW_S = 30.0
-"""The smallest delay is searched over one to two windows, to follow a drifting camera clock."""
+"""Seconds of a window. The smallest delay is that of one to two windows, to follow a drifting camera clock.
+"""
 WALL_SAMPLE_S = 1.0
 JUMP_S = 5.0
-"""A step of the camera's clock that exceeds the elapsed time by this much is a jump."""
+"""Seconds by which a step of the camera's clock must exceed the elapsed time to count as a jump."""
 BACKWARD_S = 1.0
-"""With B-frames, frames are reordered by less than this; a larger step back means that time ran backwards."""
+"""B-frames reorder frames by less than this; after a larger step back, time ran backwards."""
 
 
 class SmallestDelay:
-    """The smallest (arrival - camera time) of the last one to two windows. The network adds to it."""
+    """The smallest (arrival - camera time) of the last one to two windows. Network delay only increases it."""
 
     def __init__(self) -> None:
         self.reset()
@@ -37,7 +38,7 @@ class SmallestDelay:
 
 
 class CaptureTimes:
-    """The capture times of one camera's video. `wall_offset_ns`: from the monotonic clock to the wall clock."""
+    """The capture times of one camera's video. `wall_offset_ns`: wall clock minus monotonic clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -48,11 +49,11 @@ class CaptureTimes:
         self._delay = SmallestDelay()
 
     def reset(self) -> None:
-        """Measure the delay again, because timestamps are placed differently from now on."""
+        """Restart the measurement of the delay, because timestamps are now placed differently."""
         self._delay.reset()
 
     def captured_ns(self, packet: Packet, pts: int, *, believes_reports: bool) -> int:
-        """Return the wall clock at which the frame of a packet was captured. `pts`: repaired."""
+        """Return the wall-clock capture time of a packet's frame in ns. `pts`: repaired."""
         now_ns = packet.received_ns
         if now_ns - self._wall_sampled_ns > WALL_SAMPLE_S * 1e9:
             self.wall_offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns()
@@ -67,7 +68,8 @@ class CaptureTimes:
 
 
 class AudioClock:
-    """The times of a connection's audio. It keeps its own clock rate, and is shifted to start when it arrived."""
+    """The times of a connection's audio. Audio keeps its own clock rate, and is shifted so that it starts at its
+    arrival."""
 
     def __init__(self) -> None:
         self._tracks: dict[Kind, tuple[int, int, SmallestDelay]] = {}

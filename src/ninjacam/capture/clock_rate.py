@@ -4,7 +4,8 @@ from collections import deque
 
 WINDOW_NS = 400_000_000
 MIN_FRAMES = 3
-"""Delays are compared by the smallest of a window with at least this many frames, because jitter only adds."""
+"""Minimum number of frames in a window. The smallest delays of windows are compared, because jitter only increases
+delays."""
 MIN_RATE = 0.001
 """Rate reported for a clock that stands still or runs backwards."""
 _SPANS = ((2, 0.5), (5, 0.25), (12, 0.25), (25, 0.3), (75, 0.66))
@@ -22,7 +23,7 @@ class ClockRate:
         self.reset()
 
     def reset(self) -> None:
-        """The camera's clock has jumped: start over."""
+        """Restart after a jump of the camera's clock."""
         self._windows: deque[tuple[int, int]] = deque(maxlen=_SPANS[-1][0] + 1)
         self._ends_ns = 0
         self._frames = 0

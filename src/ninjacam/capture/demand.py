@@ -6,19 +6,19 @@ import math
 from ninjacam.core.clock import Clock
 
 LINGER_S = 5.0
-"""Seconds that a stream stays connected without use, so that reloading a page does not reconnect it."""
+"""Seconds that an unused stream stays connected, so that reloading a page does not reconnect it."""
 
 
 class StreamDemand:
-    """The need for one stream: always, or while it is used and LINGER_S longer. Thread: the event loop.
+    """The demand for one stream: permanent, or while it is used and LINGER_S longer. Thread: the event loop.
 
-    A stream is used while its socket has subscribers, or a sink records it for a reason to connect it.
+    A stream is used while its socket has subscribers, or while a recording that requires a connection uses it.
     """
 
     def __init__(self, *, always: bool, clock: Clock) -> None:
         self._record_until_ns = math.inf
         self.misses = 0
-        """Unsuccessful attempts to reach a camera that sleeps, since something needs it."""
+        """Unsuccessful attempts to reach a sleeping camera since it is needed."""
         self.failures = 0
         """Errors since the last frame that are not retried at once."""
         self._always = always
@@ -28,7 +28,7 @@ class StreamDemand:
         self._changed = asyncio.Event()
 
     def meet(self) -> None:
-        """The stream has delivered a frame."""
+        """Note that the stream has delivered a frame."""
         self.misses = self.failures = 0
 
     def update(
@@ -38,9 +38,9 @@ class StreamDemand:
         is_recorded: bool | None = None,
         record_until_ns: float | None = None,
     ) -> None:
-        """Set what has changed.
+        """Set the given values.
 
-        `record_until_ns`: wall clock until which recording alone is a reason to connect the stream; inf: always.
+        `record_until_ns`: wall-clock time until which recording alone requires a connection; inf: always.
         """
         was_used = self._used_s > 0
         if has_subscribers is not None:
@@ -56,18 +56,18 @@ class StreamDemand:
 
     @property
     def _used_s(self) -> float:
-        """Return for how many seconds the stream is still used."""
+        """Return the seconds until the current use ends."""
         if self._always or self._has_subscribers:
             return math.inf
         return (self._record_until_ns - self._clock.wall_ns()) / 1e9 if self._is_recorded else 0.0
 
     @property
     def left_s(self) -> float:
-        """Return for how many seconds the stream is still needed, if nothing changes; 0: it is not needed."""
+        """Return the seconds for which the stream is still needed without a change; 0: it is not needed."""
         return max(0.0, self._used_s, LINGER_S - (self._clock.monotonic_ns() - self._left_ns) / 1e9)
 
     async def wait_for_next(self) -> None:
-        """Return when the next subscriber or sink comes."""
+        """Return when the next subscriber or sink is added."""
         self._changed.clear()
         await self._changed.wait()
 

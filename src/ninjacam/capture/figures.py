@@ -1,4 +1,4 @@
-"""The figures of a camera in the engine's status: its formats, rates and connections."""
+"""The statistics of a camera in the engine's status: formats, rates and connections."""
 
 from collections import deque
 from typing import Any
@@ -9,15 +9,15 @@ from ninjacam.sources.base import SourceStats
 _NO_STATS = SourceStats()
 SAMPLE_EVERY_S = 5.0
 WINDOW_SAMPLES = 13
-"""Loss and mean frame rate are those of the last minute."""
+"""Number of samples: packet loss and mean frame rate cover the last minute."""
 MIN_PACKETS = 200
-"""Minimum number of packets of which a lost share is reported."""
+"""Minimum number of packets for which a loss rate is reported."""
 MIN_MEAN_S = 20.0
-"""Minimum length of a connection of which the mean frame rate is reported."""
+"""Minimum length of a connection for which the mean frame rate is reported."""
 
 
 class CameraFigures:
-    """Collects the figures of all connections of one camera. Times: monotonic, in ns. Thread: the event loop."""
+    """Collects the statistics of all connections of one camera. Times: monotonic, in ns. Thread: the event loop."""
 
     def __init__(self, now_ns: int) -> None:
         self.connected_since_ns: int | None = None
@@ -55,17 +55,18 @@ class CameraFigures:
             self.has_video = True
 
     def describe(self, packet: Packet, vui_fps: float) -> None:
-        """Take codec and size from a packet with parameter sets. `vui_fps`: the frame rate in them; 0: none."""
+        """Store codec and size of a packet with parameter sets. `vui_fps`: the frame rate in them; 0: none."""
         self._track = Track(Kind.VIDEO, packet.codec, width_px=packet.width_px, height_px=packet.height_px)
         self._vui_fps = vui_fps
 
     def status(
         self, now_ns: int, wall_ns: int, last_video_ns: int, stats: SourceStats | None
     ) -> dict[str, Any]:
-        """Return this part of the camera's status. `wall_ns`: the wall clock at `now_ns`. `stats`: None: not connected.
+        """Return this part of the camera's status. `wall_ns`: the wall clock at `now_ns`. `stats`: None: not
+        connected.
 
-        Rates are those since the last call that was at least 1 s ago; `mean_fps` (of this connection) and `packet_loss`
-        (lost share of the packets of all connections) are those of the last minute, None until they are known.
+        Rates are those since the last call at least 1 s ago. `mean_fps` (of this connection) and `packet_loss` (lost
+        fraction of the packets of all connections) cover the last minute, and are None until known.
         """
         stats, since_ns = stats or _NO_STATS, self.connected_since_ns
         received = self._received_before + stats.packets_received
@@ -98,7 +99,7 @@ class CameraFigures:
         }
 
     def _measure(self, now_ns: int, last_video_ns: int) -> None:
-        # Between frames: if they are read in batches, several arrive at once.
+        # Measure between frames, because several arrive at once if they are read in batches.
         until_ns = last_video_ns if self._frames else now_ns
         elapsed_s = max(1, until_ns - self._counted_ns) / 1e9
         self._fps, self._bitrate_bps = self._frames / elapsed_s, self._size_bytes * 8 / elapsed_s

@@ -1,24 +1,24 @@
-"""Decides how long a camera may be silent, and explains why it sends no frames."""
+"""Determines how long a camera may be silent, and explains why it sends no frames."""
 
 from collections import deque
 
 from ninjacam.sources.base import SourceStats
 
 STALLED_AFTER_S = 2.0
-"""Seconds without video after which the camera is reported as stalled; a 1 fps camera is still live."""
+"""Seconds without video after which the camera is reported as stalled. A camera with 1 fps is still live."""
 LOST_AFTER_S = 4.5
-"""Seconds without media after which the connection is closed: viewers know within 5 s."""
+"""Seconds without media after which the connection is closed, so that viewers are notified within 5 s."""
 FIRST_MEDIA_S = 10.0
 """Maximum seconds without media, because some cameras send a frame only every few seconds."""
 UNKNOWN_PACE_S = 15.0
-"""Applies after the first frame, before the camera's pace is known."""
+"""Seconds that apply after the first frame, before the camera's pace is known."""
 MAX_PATIENCE_S = 30.0
 LOST_FACTOR, STALLED_FACTOR = 3.0, 2.0
 """Multiples of the usual frame interval after which a camera is stalled or lost."""
 
 
 class Pace:
-    """The intervals between a camera's frames. Survives reconnects. Times are monotonic nanoseconds."""
+    """The intervals between a camera's frames. Kept across reconnects. Times are monotonic nanoseconds."""
 
     def __init__(self) -> None:
         self._gaps_s: deque[float] = deque(maxlen=4)
@@ -29,16 +29,15 @@ class Pace:
         self._key_interval_s = 0.0
 
     def connected(self) -> None:
-        """Begin a connection. Until one has delivered two frames, each gets more time than the previous one:
-        sleeping cameras take 20 s to wake up, and some send a frame every half minute.
-        """
+        """Begin a connection. Until a connection has delivered two frames, each gets more time than the previous
+        one: sleeping cameras take 20 s to wake up, and some send a frame every half minute."""
         self._trials = self._trials + 1 if self._frames < 2 else 1
         self._last_ns = self._last_key_ns = self._frames = 0
 
     def add(self, received_ns: int, *, is_key: bool) -> None:
         if self._last_ns:
             gap_s = (received_ns - self._last_ns) / 1e9
-            # Frames that are read together have no gap; only longer intervals than usual matter.
+            # Frames that are read together have no gap. Only unusually long intervals matter.
             if gap_s > 0.001:
                 self._gaps_s.append(gap_s)
         self._last_ns = received_ns
@@ -50,9 +49,8 @@ class Pace:
 
     @property
     def key_interval_s(self) -> float:
-        """Return the interval between the last two key frames of a connection, or the time since the last one while
-        that is longer; 0: unknown.
-        """
+        """Return the interval between the last two key frames of a connection, or the time since the last one if
+        that is longer; 0: unknown."""
         since_key_s = (self._last_ns - self._last_key_ns) / 1e9 if self._last_key_ns else 0.0
         return max(self._key_interval_s, since_key_s)
 
@@ -62,7 +60,7 @@ class Pace:
         return self._frames > 0
 
     def lost_after_s(self, *, has_media: bool) -> float:
-        """Return how long the camera may send no media before the connection is closed."""
+        """Return the seconds without media after which the connection is closed."""
         if not has_media:
             return max(self._patience_s(FIRST_MEDIA_S), self._usual_s(LOST_FACTOR))
         if self._frames == 1:
@@ -80,7 +78,7 @@ class Pace:
 
 
 def describe_silence(stats: SourceStats, pace: Pace, *, has_media: bool) -> tuple[str, str]:
-    """Return (code, sentence): why a connected camera has delivered no frame."""
+    """Return (code, sentence): the reason why a connected camera has delivered no frame."""
     if not has_media:
         return "no_media", "The camera is connected, but has sent no video yet."
     if stats.keys_without_sets:

@@ -27,7 +27,8 @@ QUANTIZER = "4"
 
 
 async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any]:
-    """Raises: NinjacamError: the error that the user must fix."""
+    """Open a camera once and return its video format and an image. Raises: NinjacamError: an error for the user to
+    fix."""
     open_timeout_s = min(config.open_timeout_s, timeout_s)
     source = await open_source(replace(config, open_timeout_s=open_timeout_s, read_timeout_s=timeout_s))
     first: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()

@@ -36,11 +36,12 @@ STREAM_REPORT = (
     "last_video_ns",
     "revision",
 )
-"""What is reported of a stream besides `main`, whose report is the camera's."""
+"""Reported fields of a stream besides `main`. The camera's report covers `main`."""
 
 
 class CaptureProcess:
-    """`sinks`: record its cameras; None: no recording. Streams are identified by their keys (`core.streams`)."""
+    """Runs the streams of this process. `sinks`: record its cameras; None: no recording. Streams are identified by
+    their keys (`core.streams`)."""
 
     def __init__(
         self, *, name: str, run_dir: Path, orphan_s: float, sinks: PacketSinks | None = None
@@ -50,7 +51,7 @@ class CaptureProcess:
         self._streams: dict[str, CameraCapture] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._devices: dict[str, tuple[Json, DeviceServer]] = {}
-        """Configuration and socket of each camera that takes commands."""
+        """Configuration and socket of each camera that accepts commands."""
         self._events: dict[str, DeviceEvents] = {}
         self._publishing = Publishing(run_dir)
         self._names: dict[str, list[str]] = {}
@@ -112,7 +113,7 @@ class CaptureProcess:
     async def _replace_device(
         self, slug: str, config: Json | None, server: DeviceServer | None
     ) -> DeviceServer | None:
-        """Close `server`, and open another one if there is a configuration."""
+        """Close `server`, and open a new one if there is a configuration."""
         if server is not None:
             del self._devices[slug]
             await self._end_events(slug)
@@ -127,7 +128,7 @@ class CaptureProcess:
             logger.error("%s cannot be controlled: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
             return None
         self._devices[slug] = (config, server)
-        # Asking a camera that sleeps for events would keep it awake.
+        # Polling a sleeping camera for events would keep it awake.
         if isinstance(device, OnvifDevice) and not config.get("sleeps"):
             events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
             self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
@@ -142,7 +143,8 @@ class CaptureProcess:
             await asyncio.gather(task, return_exceptions=True)
 
     def _record(self, camera: Json) -> None:
-        """ "record": "off", "always", or "events": within the windows of "keep". "record_stream": its name."""
+        """Apply "record": "off", "always", or "events" (within the windows of "keep"). "record_stream": name of the
+        stream."""
         if self._sinks is None:
             return
         slug, mode = camera["slug"], camera.get("record", "off")
@@ -156,7 +158,7 @@ class CaptureProcess:
         last_ns = max((until_ns for _, until_ns in windows), default=0)
         recorded.need_recording(
             math.inf if mode == "always" else last_ns
-        )  # First: a sink would wake the camera.
+        )  # Must come first: a sink would wake the camera.
         if recorded.sink is None:
             recorded.record_to(self._sinks.open(slug))
         if recorded.sink is not None:

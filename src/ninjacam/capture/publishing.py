@@ -1,4 +1,5 @@
-"""The ports of a capture process on which cameras publish, and the socket for pages. Thread: the event loop."""
+"""The ports of a capture process for publishing cameras, and the socket for publishing pages. Thread: the event
+loop."""
 
 import asyncio
 import contextlib
@@ -19,11 +20,11 @@ from ninjacam.sources.rtsp.publisher import RtspPublisher
 logger = logging.getLogger("ninjacam.capture")
 
 RETRY_S = 2.0
-"""Seconds between attempts to open a port: the process that was killed before this one may still hold it."""
+"""Seconds between attempts to open a port, which a killed predecessor of this process may still hold."""
 
 
 class Publishing:
-    """Opens and closes the ports. Errors do not end it: a port that is in use is tried again."""
+    """Opens and closes the ports. After an error, such as a port in use, it retries."""
 
     def __init__(self, run_dir: Path, clock: Clock = SYSTEM_CLOCK) -> None:
         self._run_dir = run_dir
@@ -32,7 +33,7 @@ class Publishing:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, ports: PublishPorts) -> None:
-        """Have these ports open from now on, and the socket on which web workers relay pages."""
+        """Open these ports, and the socket on which web workers relay pages. Close other ports."""
         if ports == self._ports:
             return
         await self.close()
@@ -81,7 +82,7 @@ class Publishing:
 
 
 class PageSocket:
-    """The Unix socket on which web workers relay publishing pages. Its mode lets only our own user connect."""
+    """The Unix socket on which web workers relay publishing pages. Its mode permits only our user."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -106,7 +107,7 @@ class PageSocket:
         return publisher
 
     async def close(self) -> None:
-        """Close the socket and the connections that do not publish yet; the others belong to their cameras."""
+        """Close the socket and the connections that do not publish yet. The cameras own the others."""
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Passes a camera's packets, and the annotations that vision makes of them, to the recording sink."""
+"""Passes a camera's packets, and their annotations from vision, to the recording sink."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from ninjacam.core.packets import Packet, Track
 
 
 class CameraRecording:
-    """Owner of the sink, which it closes. `pixels_path`: the camera's `.pixels` socket. Thread: the event loop."""
+    """Owns the sink, and closes it. `pixels_path`: the camera's `.pixels` socket. Thread: the event loop."""
 
     def __init__(self, pixels_path: Path, clock: Clock) -> None:
         self.sink: PacketSink | None = None
@@ -19,7 +19,7 @@ class CameraRecording:
         self._annotations: AnnotationReader | None = None
 
     def record_to(self, sink: PacketSink | None, tracks: tuple[Track, ...] | None) -> None:
-        """Close the previous sink and use `sink` from now on. `tracks`: None: the camera is not connected."""
+        """Close the previous sink and use `sink`. `tracks`: None: the camera is not connected."""
         if self.sink is not None:
             self.sink.close()
         if self._annotations is not None:
@@ -32,7 +32,7 @@ class CameraRecording:
                 sink.begin(tracks)
 
     def begin(self, tracks: tuple[Track, ...]) -> None:
-        """The camera is connected."""
+        """Note that the camera is connected."""
         if self.sink is not None:
             self.sink.begin(tracks)
 
@@ -41,7 +41,7 @@ class CameraRecording:
             self.sink.add(packet)
 
     def flush(self) -> None:
-        """The camera is disconnected."""
+        """Note that the camera is disconnected."""
         if self.sink is not None:
             self.sink.flush()
 

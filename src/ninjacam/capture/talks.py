@@ -15,7 +15,7 @@ logger = logging.getLogger("ninjacam.capture")
 
 
 class TalkServers:
-    """One for each RTSP camera. `on_change`: the report about one has changed."""
+    """One server for each RTSP camera. `on_change`: called when the report about a camera has changed."""
 
     def __init__(self, run_dir: Path, on_change: Callable[[], None]) -> None:
         self._run_dir = run_dir
@@ -24,7 +24,7 @@ class TalkServers:
         """Source and socket, by the camera's slug."""
 
     async def assign(self, cameras: Iterable[Json]) -> None:
-        """Have sockets for these cameras from now on."""
+        """Open sockets for these cameras, and close the others."""
         sources = {camera["slug"]: camera["source"] for camera in cameras}
         wanted = {slug: source for slug, source in sources.items() if speaks_rtsp(source["url"])}
         await asyncio.gather(*(self._replace(slug, wanted.get(slug)) for slug in {*wanted, *self._servers}))
@@ -33,12 +33,12 @@ class TalkServers:
         await self.assign(())
 
     def report(self, slug: str) -> Json:
-        """Return what is reported of a camera: {"talk": …}, or nothing."""
+        """Return the report about a camera: {"talk": …}, or empty."""
         found = self._servers.get(slug)
         return {"talk": found[1].report()} if found is not None else {}
 
     async def _replace(self, slug: str, source: Json | None) -> None:
-        """None: only close the socket."""
+        """Replace the socket of a camera. None: only close it."""
         present, server = self._servers.get(slug, (None, None))
         if source == present:
             return

@@ -1,7 +1,7 @@
-"""Converts camera timestamps to one consistent time. The only place that does so. docs/design/0001-time.md.
+"""Converts camera timestamps to one consistent time. No other module does. docs/design/0001-time.md.
 
 Input: packets with the camera's own timestamps, which may jump, repeat and run backwards. Output: packets whose
-decoding time never decreases, with the wall-clock time of capture. Timestamps are repaired, never refused.
+decoding time never decreases, with the wall-clock time of capture. Invalid timestamps are repaired, never rejected.
 """
 
 from ninjacam.capture.capture_times import BACKWARD_S, JUMP_S, AudioClock, CaptureTimes
@@ -10,17 +10,19 @@ from ninjacam.capture.decoding_times import DecodingTimes
 from ninjacam.core.clock import Clock
 from ninjacam.core.packets import VIDEO, VIDEO_CLOCK_HZ, Flags, Packet
 
-_JUMP, _BACKWARD = int(JUMP_S * VIDEO_CLOCK_HZ), int(BACKWARD_S * VIDEO_CLOCK_HZ)  # asked of each packet
+# Constants for the code that runs for each packet.
+_JUMP, _BACKWARD = int(JUMP_S * VIDEO_CLOCK_HZ), int(BACKWARD_S * VIDEO_CLOCK_HZ)
 DEFAULT_FRAME_S = 0.04
 MAX_RATE_ERROR = 0.02
 BELIEVED_AFTER_S = 30.0
 """Seconds without an unusable timestamp after which a camera's clock is trusted again."""
 MAX_LATE_TICKS = VIDEO_CLOCK_HZ // 2
-"""When placed by arrival, a frame that is later than this follows a pause; otherwise it is merely delayed."""
+"""If frames are placed by arrival, a frame later than this follows a pause; an earlier one is merely delayed.
+"""
 
 
 class PacketClock:
-    """State of one camera's clock. Survives reconnects (`restart`), so that its packets stay one sequence."""
+    """The state of one camera's clock. Kept across reconnects (`restart`), so that its packets remain one sequence."""
 
     def __init__(self, clock: Clock) -> None:
         self._sequence = 0
@@ -37,7 +39,7 @@ class PacketClock:
         self.restart()
 
     def restart(self) -> None:
-        """The source was opened again: its clock has nothing to do with the previous one."""
+        """Note that the source was opened again, with an unrelated clock."""
         self._last_raw: int | None = None
         self._shift = 0
         self._anchored = False
@@ -54,13 +56,12 @@ class PacketClock:
 
     @property
     def reports_used(self) -> bool:
-        """Whether the camera's own clock is currently trusted."""
+        """Return whether the camera's own clock is currently trusted."""
         return self._captured.reports_used
 
     def set_reorder_depth(self, depth: int | None) -> None:
-        """`depth`: how many frames may precede one in decoding order and follow it in display order (from the SPS);
-        None: unknown, so the stream is assumed to have no B-frames until one arrives.
-        """
+        """Set the number of frames that may precede a frame in decoding order and follow it in display order (from
+        the SPS). None: unknown, so the stream is assumed to have no B-frames until one arrives."""
         self._decoding.set_depth(depth)
 
     def repair(self, packet: Packet) -> Packet:
@@ -86,7 +87,7 @@ class PacketClock:
         self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts)
         self._last_received_ns = packet.received_ns
         dts = self._decoding.next(pts, self._frame_ticks)
-        # If frames are placed by arrival, the camera's timestamps do not show when they were captured.
+        # If frames are placed by arrival, the camera's timestamps do not determine their capture times.
         captured_ns = self._captured.captured_ns(packet, pts, believes_reports=not self.uses_arrival)
         return Packet(
             packet.kind, packet.codec, packet.data, pts, packet.received_ns, packet.time_base_hz,
@@ -95,7 +96,8 @@ class PacketClock:
         )  # fmt: skip
 
     def _follow(self, raw: int, last_raw: int, received_ns: int, elapsed_ticks: int) -> bool:
-        """Update the shift from the camera's time to ours for the next frame. Return whether the time has jumped."""
+        """Update the offset between the camera's time and ours for the next frame. Return whether the time has
+        jumped."""
         step = raw - last_raw
         jumped = False
         if self._rate.update(raw, received_ns):
@@ -113,7 +115,7 @@ class PacketClock:
         return jumped
 
     def _jump(self, raw: int, elapsed_ticks: int) -> None:
-        """The camera's clock was set: continue after the last frame by the time that has elapsed here."""
+        """Handle a jump of the camera's clock: continue after the last frame by the time that has elapsed here."""
         self._shift = (self._last_pts or 0) + max(1, min(elapsed_ticks, _JUMP)) - raw
         self.jumps += 1
         self._captured.reset()
@@ -122,9 +124,8 @@ class PacketClock:
         self._decoding.forget()
 
     def _correct_rate(self, raw: int, received_ns: int) -> None:
-        """The camera's clock runs fast or slow: place frames by their arrival or, if they are reordered and arrival
-        says little, scale their times. Compensates for the time gained or lost so far.
-        """
+        """Handle a clock that runs fast or slow: place frames by arrival or, if they are reordered so that arrival
+        is not accurate, scale their times. Compensates for the time gained or lost so far."""
         self._useless_ns = received_ns
         reference = self._rate.reference_ns * VIDEO_CLOCK_HZ // 1_000_000_000
         arrival_zero = self._shift - reference
@@ -145,8 +146,8 @@ class PacketClock:
 
     def _place(self, received_ns: int, step: int, elapsed_ticks: int) -> int:
         """Return the time of a frame with an unusable timestamp: one frame interval after the previous one,
-        gradually corrected towards its arrival, so that bunched frames are spaced evenly and a pause stays a pause.
-        """
+        gradually corrected towards its arrival. Frames that arrive in bursts are therefore spaced evenly, and a
+        pause remains a pause."""
         last_pts = self._last_pts or 0
         if not self.uses_arrival:
             self._arrival_zero = last_pts - self._last_received_ns * VIDEO_CLOCK_HZ // 1_000_000_000
@@ -164,7 +165,7 @@ class PacketClock:
         return last_pts + max(1, int(self._frame_ticks + max(late / 8, -self._frame_ticks / 2)))
 
     def _runs_backward(self, raw: int) -> bool:
-        """Return whether many small steps back add up to more than B-frames explain."""
+        """Return whether the sum of small steps back exceeds the reordering of B-frames."""
         last_dts = self._decoding.last
         return (
             bool(self._decoding.depth) and last_dts is not None and raw + self._shift < last_dts - _BACKWARD

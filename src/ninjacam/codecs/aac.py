@@ -32,7 +32,7 @@ def parse_config(config: bytes) -> tuple[int, int] | None:
 
 
 def without_adts(data: bytes) -> bytes:
-    """Return the frame after its ADTS header; b"" if there is none, or if it contains several frames."""
+    """Return the frame after its ADTS header; b"" if there is no header, or if it covers several frames."""
     if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0 or data[6] & 3:
         return b""
     return data[7 if data[1] & 1 else 9 :]

@@ -66,13 +66,12 @@ def is_vcl(codec: Codec, kind: int) -> bool:
 
 
 def recovery_count(codec: Codec, nal: bytes) -> int:
-    """Return how many pictures a decoder that starts here needs before they are correct, from the recovery point in
-    an SEI NAL unit (H.264, D.1.8; H.265, D.2.8); 0: exact; -1: the NAL unit contains none.
-    """
+    """Return the number of pictures until the output is correct if a decoder starts here, from the recovery point in
+    an SEI NAL unit (H.264, D.1.8; H.265, D.2.8); 0: exact; -1: no recovery point."""
     at = 1 if codec is Codec.H264 else 2
     for _ in range(_MAX_SEI_MESSAGES):
         values = []
-        for _ in range(2):  # The type of the message, its size.
+        for _ in range(2):  # The message's type, then its size.
             value = 0
             while at < len(nal) and nal[at] == 0xFF:
                 value, at = value + 255, at + 1
@@ -167,7 +166,7 @@ def to_length_prefixed(data: bytes) -> bytes:
 
 
 def from_length_prefixed(data: bytes, length_size: int = 4) -> bytes:
-    """Convert MP4's form to Annex B. Raises: DecodeError: a length points beyond the end."""
+    """Convert length-prefixed NAL units, as in MP4, to Annex B. Raises: DecodeError: a length exceeds the data."""
     parts: list[bytes] = []
     at, end = 0, len(data)
     while at < end:

@@ -22,7 +22,7 @@ def encode_g711(pcm: bytes, law: Law) -> bytes:
 
 @lru_cache(maxsize=2)
 def _table(law: Law) -> bytes:
-    """Return the code of each sample, by the sample as an unsigned number."""
+    """Return the codes of all samples, indexed by the sample as an unsigned number."""
     encode = _ulaw if law == "ulaw" else _alaw
     return bytes(encode(unsigned - 65536 if unsigned & 0x8000 else unsigned) for unsigned in range(65536))
 

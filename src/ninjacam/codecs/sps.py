@@ -11,11 +11,10 @@ from ninjacam.core.packets import Codec
 MAX_PARAMETER_SET_BYTES = 1024
 MAX_SIDE_PX = 16_384
 MAX_PIXELS = 139_264 * 256
-"""Maximum of H.264's highest level, 6.2 (table A-1): 8192 x 4352. Beyond it, a picture of a few bytes costs
-gigabytes.
-"""
+"""Maximum of H.264's highest level, 6.2 (table A-1): 8192 x 4352. Larger pictures of a few bytes could take
+gigabytes of memory."""
 MIN_FPS, MAX_FPS = 0.1, 240.0
-"""Frame rates that a camera may have; others are placeholders of its encoder."""
+"""Range of plausible frame rates. Other values are placeholders of the encoder."""
 
 H264_SPS, H265_VPS, H265_SPS = 7, 32, 33
 # Profiles whose SPS carries the chroma format (H.264, 7.3.2.1.1).
@@ -55,7 +54,8 @@ class SpsInfo:
 
 
 def parse_sps(codec: Codec, nal: bytes) -> SpsInfo:
-    """Raises: DecodeError: not an SPS of this codec, malformed, or of an unreasonable size."""
+    """Parse a sequence parameter set. Raises: DecodeError: not an SPS of this codec, malformed, or of an
+    unreasonable size."""
     if codec is Codec.H264:
         return parse_h264_sps(nal)
     if codec is Codec.H265:
@@ -64,7 +64,7 @@ def parse_sps(codec: Codec, nal: bytes) -> SpsInfo:
 
 
 class BitReader:
-    """Big-endian bits and Exp-Golomb codes; every read beyond the end raises DecodeError."""
+    """Reads big-endian bits and Exp-Golomb codes. Reading beyond the end raises DecodeError."""
 
     __slots__ = ("_left", "_value")
 
@@ -101,7 +101,8 @@ def _open_nal(codec: Codec, nal: bytes) -> BitReader:
     header = 1 if codec is Codec.H264 else 2
     if not header < len(nal) <= MAX_PARAMETER_SET_BYTES:
         raise DecodeError("A parameter set has an invalid length.")
-    return BitReader(nal[header:].replace(b"\x00\x00\x03", b"\x00\x00"))  # emulation prevention (7.4.1)
+    # Removes emulation prevention bytes (7.4.1).
+    return BitReader(nal[header:].replace(b"\x00\x00\x03", b"\x00\x00"))
 
 
 def checked_size(width_px: int, height_px: int) -> tuple[int, int]:
@@ -165,7 +166,7 @@ def parse_h264_sps(nal: bytes) -> SpsInfo:
 
 
 def _skip_order_count(reader: BitReader, order_type: int) -> None:
-    """The fields of the picture order count that depend on its type."""
+    """Skip the fields of the picture order count that depend on its type."""
     if order_type == 0:
         reader.ue(12)
     elif order_type == 1:
@@ -190,7 +191,7 @@ def _skip_scaling_lists(reader: BitReader, count: int) -> None:
 def _read_h264_vui(reader: BitReader) -> tuple[float, int | None]:
     """Return (frames per second, 0 if not specified; max_num_reorder_frames, None if not specified) (E.2.1).
 
-    Malformed VUIs are common, and not a reason to refuse a camera.
+    Malformed VUIs are common, so they are not errors.
     """
     fps = 0.0
     try:
@@ -225,7 +226,7 @@ def _read_h264_vui(reader: BitReader) -> tuple[float, int | None]:
 
 
 def _frame_rate(units_in_tick: int, time_scale: int) -> float:
-    """Return frames per second of ticks that last a field each (E.2.1); 0 if that is not a frame rate."""
+    """Return the frame rate for ticks of one field each (E.2.1); 0 if it is not plausible."""
     fps = time_scale / (2 * units_in_tick) if units_in_tick else 0.0
     return fps if MIN_FPS <= fps <= MAX_FPS else 0.0
 
@@ -300,7 +301,7 @@ def parse_h265_sps(nal: bytes) -> SpsInfo:
 
 
 def _h265_codec_string(general: bytes) -> str:
-    """ISO/IEC 14496-15, E.3: "hvc1.1.6.L120.90"."""
+    """Return the codec string (ISO/IEC 14496-15, E.3): "hvc1.1.6.L120.90"."""
     space = ("", "A", "B", "C")[general[0] >> 6]
     tier = "H" if general[0] & 0x20 else "L"
     compatibility = int(f"{int.from_bytes(general[1:5], 'big'):032b}"[::-1], 2)
@@ -310,7 +311,7 @@ def _h265_codec_string(general: bytes) -> str:
 
 
 def parameter_set_id(codec: Codec, nal: bytes) -> int:
-    """Return the identifier of a VPS, SPS or PPS: a new one with the same type and id replaces the old one.
+    """Return the identifier of a VPS, SPS or PPS. A new parameter set replaces the one with the same type and id.
 
     Raises: DecodeError: malformed.
     """

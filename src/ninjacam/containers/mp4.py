@@ -47,7 +47,7 @@ def _counted(nals: tuple[bytes, ...]) -> bytes:
 
 
 def encode_avcc(sets: ParameterSets, info: SpsInfo) -> bytes:
-    """The AVCDecoderConfigurationRecord (14496-15, 5.3.3.1)."""
+    """Return the AVCDecoderConfigurationRecord (14496-15, 5.3.3.1)."""
     sps = sets.sps[0]
     record = bytes((1, sps[1], sps[2], sps[3], 0xFF, 0xE0 | min(len(sets.sps), 31))) + _counted(sets.sps[:31])
     record += bytes((min(len(sets.pps), 255),)) + _counted(sets.pps[:255])
@@ -58,7 +58,7 @@ def encode_avcc(sets: ParameterSets, info: SpsInfo) -> bytes:
 
 
 def encode_hvcc(sets: ParameterSets, info: SpsInfo) -> bytes:
-    """The HEVCDecoderConfigurationRecord (14496-15, 8.3.3.1)."""
+    """Return the HEVCDecoderConfigurationRecord (14496-15, 8.3.3.1)."""
     record = (
         b"\x01"
         + info.profile_tier_level
@@ -103,7 +103,7 @@ def _visual_entry(kind: bytes, width_px: int, height_px: int, config: bytes) -> 
 
 
 def video_entry(codec: Codec, sets: ParameterSets, info: SpsInfo) -> bytes:
-    """avc1 or hvc1: parameter sets appear only here. Raises: EncodeError: the codec has none."""
+    """Return avc1 or hvc1: parameter sets appear only there. Raises: EncodeError: the codec has no sample entry."""
     if codec is Codec.H264:
         return _visual_entry(b"avc1", info.width_px, info.height_px, box(b"avcC", encode_avcc(sets, info)))
     if codec is Codec.H265:
@@ -112,12 +112,12 @@ def video_entry(codec: Codec, sets: ParameterSets, info: SpsInfo) -> bytes:
 
 
 def jpeg_entry(width_px: int, height_px: int) -> bytes:
-    """mp4v with the object type of JPEG, like FFmpeg's."""
+    """Return mp4v with the object type of JPEG, as FFmpeg writes it."""
     return _visual_entry(b"mp4v", width_px, height_px, _esds(_OTI_JPEG, 4, b""))
 
 
 def aac_entry(config: bytes, *, sample_rate_hz: int, channels: int) -> bytes:
-    """`config`: the AudioSpecificConfig (14496-3, 1.6.2.1)."""
+    """Return the sample entry of AAC. `config`: the AudioSpecificConfig (14496-3, 1.6.2.1)."""
     rate = sample_rate_hz << 16 if sample_rate_hz < 65536 else 0
     return box(
         b"mp4a",
@@ -133,7 +133,8 @@ FTYP = box(b"ftyp", b"iso5", struct.pack(">I", 512), b"iso5iso6mp41")
 
 @dataclass(frozen=True, slots=True)
 class Mp4Track:
-    """`track_id`: from 1, without gaps. `width_px`, `height_px`: 0 for audio. `name`: free text of the handler."""
+    """A track. `track_id`: from 1, without gaps. `width_px`, `height_px`: 0 for audio. `name`: free text of the
+    handler."""
 
     track_id: int
     time_base_hz: int
@@ -185,7 +186,7 @@ def _trak(track: Mp4Track) -> bytes:
 
 
 def encode_header(tracks: Sequence[Mp4Track]) -> bytes:
-    """ftyp and moov, which precede the first fragment."""
+    """Return ftyp and moov, which precede the first fragment."""
     moov = box(
         b"moov",
         full_box(
@@ -205,7 +206,8 @@ def encode_header(tracks: Sequence[Mp4Track]) -> bytes:
 
 
 class Sample(NamedTuple):
-    """`duration` and `offset` (presentation time minus decoding time, may be negative) in ticks of the track."""
+    """A sample. `duration` and `offset` (presentation time minus decoding time, may be negative) in ticks of the
+    track."""
 
     size_bytes: int
     duration: int
@@ -222,7 +224,7 @@ class Run(NamedTuple):
 
 
 def encode_moof(sequence: int, video: Run, audio: Run | None = None) -> bytes:
-    """moof and the head of mdat. The bytes of all samples follow, the video's first."""
+    """Return moof and the header of mdat. The data of all samples follows, video first."""
     runs = [_samples(video, _TRUN_VIDEO)]
     if audio is not None:
         runs.append(_samples(audio, _TRUN_AUDIO))
@@ -258,7 +260,8 @@ def _samples(run: Run, flags: int) -> tuple[Run, int, bytes, int]:
 
 
 def encode_prft(track_id: int, captured_ns: int, pts: int) -> bytes:
-    """The wall-clock time of the frame at `pts` of the following fragment (14496-12, 8.16.5), exact to the ns."""
+    """Return the wall-clock time of the frame at `pts` of the following fragment (14496-12, 8.16.5), exact to the
+    ns."""
     seconds, rest_ns = divmod(captured_ns, 1_000_000_000)
     fraction = ((rest_ns << 32) + 500_000_000) // 1_000_000_000
     return full_box(
@@ -268,7 +271,8 @@ def encode_prft(track_id: int, captured_ns: int, pts: int) -> bytes:
 
 
 def encode_emsg(number: int, time_base_hz: int, pts: int, data: bytes) -> bytes:
-    """Annotations, to be written after a fragment that begins at `pts` (ISO/IEC 23009-1, 5.10.3.3, version 1)."""
+    """Return annotations, to be written after a fragment that begins at `pts` (ISO/IEC 23009-1, 5.10.3.3, version
+    1)."""
     return full_box(
         b"emsg", 1, 0,
         struct.pack(">IQII", time_base_hz, max(0, pts), 0xFFFF_FFFF, number),  # Duration: unspecified.

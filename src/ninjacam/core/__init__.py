@@ -1,4 +1,4 @@
 """The vocabulary of all other packages: packets, frames, clocks, errors, lifecycles.
 
-Not here: anything that does I/O, and anything that knows a protocol, a process or Django.
+Not here: I/O, and anything that depends on a protocol, a process or Django.
 """

@@ -21,7 +21,8 @@ Pair = tuple[Any, Any]
 
 
 def rejected(kind: str, problem: str) -> EncodeError:
-    """Return the error for an annotation. `problem`: what it has, and what to do instead."""
+    """Return the error for an annotation. `problem`: a sentence that describes the defect and how to correct
+    it."""
     return EncodeError(f"The processor returned a {kind.title()} with {problem}")
 
 
@@ -73,7 +74,7 @@ def to_track(value: Any, kind: str) -> int:
 
 
 def count_items(values: Any, kind: str, name: str) -> int:
-    """Return the length of the field `name`, which must be a sequence."""
+    """Return the length of the field `name`. Raises EncodeError if it is not a sequence."""
     try:
         return len(values)
     except TypeError as exc:
@@ -92,7 +93,7 @@ def to_pairs(points: Any, kind: str, name: str = "points") -> list[Pair]:
 
 
 def to_visible(points: Any, kind: str) -> list[Pair | None]:
-    """Return the (x, y) pairs of keypoints: None for those that are None or have a low score.
+    """Return the (x, y) pairs of keypoints, with None for points that are None or have a low score.
 
     `points`: a sequence of None, (x, y) and (x, y, score), or an array of shape (n, 2) or (n, 3).
     """
@@ -107,7 +108,7 @@ def _visible(x: Any, y: Any, score: Any = 1, *, kind: str) -> Pair | None:
 
 
 def to_edges(edges: Any, point_count: int, kind: str) -> list[tuple[int, int]]:
-    """Return pairs of indices of points."""
+    """Return the edges as pairs of indices of points."""
     count = count_items(edges, kind, "edges")
     if count > MAX_EDGES:
         raise rejected(kind, f"{count} edges; at most {MAX_EDGES} are allowed.")

@@ -159,7 +159,7 @@ def are_annotations(value: object) -> bool:
 
 
 def to_annotation_set(annotations: Sequence[Annotation], width_px: int, height_px: int) -> AnnotationSet:
-    """Convert annotations to fractions of the frame's size. Omits masks and keypoints of which nothing is visible.
+    """Convert annotations to fractions of the frame's size. Omits masks and keypoints without a visible part.
 
     Raises: EncodeError: with a message for the processor's author.
     """
@@ -184,12 +184,12 @@ def encode_annotation_set(view: str, captured_ns: int, annotations: AnnotationSe
 
 
 def at_time(line: bytes, captured_ns: int) -> bytes:
-    """Return a line made by `encode_annotation_set` with another capture time."""
+    """Return a line made by `encode_annotation_set` with its capture time replaced."""
     return b'{"captured_us":%d,%b' % (captured_ns // 1000, line.partition(b",")[2])
 
 
 def _max_bytes(each: dict[str, Any]) -> int:
-    """Return an upper bound of the size as JSON, in which each character may take six bytes."""
+    """Return an upper bound of the size as JSON in bytes. Each character may take six bytes."""
     size_bytes = 110 + 16 * len(each["points"]) + 6 * len(each.get("label", ""))
     if "trail" in each:
         size_bytes += 11 + 16 * len(each["trail"])
@@ -201,7 +201,7 @@ def _max_bytes(each: dict[str, Any]) -> int:
 
 
 def _as_json(annotation: Annotation, size_px: tuple[int, int]) -> dict[str, Any]:
-    """Return an empty object if nothing of the annotation is visible."""
+    """Return the annotation as a JSON object, empty if no part of the annotation is visible."""
     kind = annotation._kind
     shape = _shape(annotation, size_px)
     if not shape:
@@ -222,7 +222,7 @@ def _as_json(annotation: Annotation, size_px: tuple[int, int]) -> dict[str, Any]
 
 
 def _shape(annotation: Annotation, size_px: tuple[int, int]) -> dict[str, Any]:
-    """Return the fields that describe positions; an empty object if nothing of the annotation is visible."""
+    """Return the fields that describe positions; an empty object if no part of the annotation is visible."""
     kind = annotation._kind
     if isinstance(annotation, Box):
         corners = [(annotation.left, annotation.top), (annotation.right, annotation.bottom)]
@@ -274,7 +274,7 @@ def _keypoints(annotation: Keypoints, size_px: tuple[int, int]) -> dict[str, Any
 
 
 def _mask(annotation: Mask, size_px: tuple[int, int]) -> dict[str, Any]:
-    from ninjacam.core.masks import encode_mask  # This imports NumPy, which importing this package must not.
+    from ninjacam.core.masks import encode_mask  # Importing this package must not import NumPy.
 
     kind = annotation._kind
     left, top = (round(to_finite(value, kind)) for value in (annotation.left, annotation.top))

@@ -40,8 +40,8 @@ TICK_SLACK_NS = 5_000_000
 def until_tick_s(period_s: float, clock: Clock) -> float:
     """Return the seconds until the next multiple of `period_s` on the monotonic clock.
 
-    Periodic tasks that wait this long wake up their process together. A tick that is less than TICK_SLACK_NS away has
-    just been processed.
+    Periodic tasks that use it wake their process at the same moments. A tick that is less than TICK_SLACK_NS
+    away counts as already processed.
     """
     period_ns = int(period_s * 1e9)
     return (period_ns - (clock.monotonic_ns() + TICK_SLACK_NS) % period_ns + TICK_SLACK_NS) / 1e9

@@ -37,17 +37,17 @@
     │   └── DiskFullError              the disk has no room for them
     ├── LimitError                   a limit that protects this host has been reached: try again later
     │   └── QuotaError                 a user or camera has used up its share of the storage
-    ├── StreamUnavailableError       the local stream socket is not there, or broke off
+    ├── StreamUnavailableError       the local stream socket is not there, or was interrupted
     ├── UnknownStreamError           the request names a stream that the camera does not have
     ├── EngineRunningError           another engine holds this run directory
     ├── ForbiddenError               the user may not do this
-    ├── NotFoundError                there is no such object, or the user may not know that there is one
-    ├── ConflictError                the object is in a state, or the name in use, that rules this out
+    ├── NotFoundError                the object does not exist, or is invisible to the user
+    ├── ConflictError                the state of the object, or a name in use, prevents this
     └── InvalidError                 a value cannot be used; names its field
 
-`code` identifies the error for user interfaces and never changes. The message is one sentence for people and says what
-to do. `retryable` controls `supervise`: after an error that is not retryable, the service stays FAILED until the
-configuration changes. An error that is `slow` is unlikely to go away soon and is retried at long intervals. Messages
+`code` identifies the error for user interfaces and never changes. The message is one sentence for users with
+advice. `retryable` controls `supervise`: after an error that is not retryable, the service stays FAILED until the
+configuration changes. An error that is `slow` is unlikely to end soon and is retried at long intervals. Messages
 contain no credentials: pass URLs through `ninjacam.core.redact` first.
 """
 
@@ -66,7 +66,7 @@ class NinjacamError(Exception):
         return str(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return {"code", "message", "retryable"}, the form in which an error crosses a process boundary."""
+        """Return {"code", "message", "retryable"}, the form in which errors are sent to other processes."""
         return {"code": self.code, "message": self.message, "retryable": self.retryable}
 
 
@@ -84,10 +84,10 @@ class ModelError(ConfigError):
 
 
 class UnknownZoneError(ConfigError, KeyError):
-    """It is a KeyError, too, as mappings raise it."""
+    """Also a KeyError, because mappings raise it."""
 
     code = "unknown_zone"
-    __str__ = Exception.__str__  # That of KeyError quotes the message.
+    __str__ = Exception.__str__  # KeyError.__str__ would quote the message.
 
 
 class SourceError(NinjacamError):

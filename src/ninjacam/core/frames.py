@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Area(NamedTuple):
-    """A moving area: its edges in pixels of the frame. `share`: its moving parts as a part of the image, 0 to 1."""
+    """A moving area: its edges in pixels of the frame. `share`: the moving fraction of the image, 0 to 1."""
 
     left: int
     top: int
@@ -31,11 +31,11 @@ class Area(NamedTuple):
 class Frame:
     """One frame of a camera, decoded on demand.
 
-    `camera`: its slug. `number`: counts the decoded frames, from 0. `pts_s`: seconds on the camera's own clock.
-    `captured_at`: aware UTC time of capture. `received_ns`: this host's monotonic clock. `width`, `height`: pixels.
-    `motion`: the areas that move, in pixels of the frame, for processors with `when="motion"`.
-    `results`: the latest results of the processors that run before this one in its chain, by name.
-    The frame is valid only during the call; to keep the image, copy it.
+    `camera`: its slug. `number`: index of the decoded frame, from 0. `pts_s`: seconds on the camera's clock.
+    `captured_at`: aware UTC time of capture. `received_ns`: monotonic clock of this host. `width`, `height`:
+    pixels. `motion`: the moving areas, in pixels of the frame, for processors with `when="motion"`.
+    `results`: the latest results of the processors that run before this one in its chain, by name. The frame
+    is valid only during the call. Copy the image to keep it.
     """
 
     __slots__ = ("_bgr", "_load_bgr", "_load_gray", "_zones", "camera", "captured_ns", "height", "motion", "number",
@@ -75,7 +75,7 @@ class Frame:
     def image(self) -> "BgrImage":
         """The image in color: uint8, (height, width, 3), BGR, C-contiguous, writable.
 
-        Converted at the first access; later accesses return the same array, so whatever you draw on it stays.
+        Converted at the first access. Later accesses return the same array, including anything drawn on it.
         Raises: DecodeError: the decoder produced no image.
         """
         if self._bgr is None:
@@ -99,5 +99,5 @@ class Frame:
 
     @property
     def drawn(self) -> bool:
-        """Return whether `image` was accessed, and so may have been drawn on."""
+        """Return whether `image` was accessed, so that it may have been modified."""
         return self._bgr is not None

@@ -1,4 +1,4 @@
-"""Starts our other Python processes: what they may import, and their environment.
+"""The command line, import path and environment of our other Python processes.
 
 Each of them runs with `-P` (safe path), so Python adds neither the current directory nor the script's directory to
 `sys.path`. PYTHONPATH lists the directories that this process imports from.
@@ -26,7 +26,7 @@ def python_command(module: str, *arguments: str) -> list[str]:
 def import_path() -> str:
     """Return PYTHONPATH for a child: the absolute entries of `sys.path`, then the directory of this package.
 
-    A relative entry means the current directory, from which nothing may be imported.
+    A relative entry depends on the current directory, from which modules must not be imported.
     """
     entries = [entry for entry in sys.path if os.path.isabs(entry)]
     return os.pathsep.join(dict.fromkeys([*entries, str(_PACKAGE_ROOT)]))

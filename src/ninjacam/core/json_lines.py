@@ -27,10 +27,10 @@ def decode(line: bytes) -> Json:
 
 
 def ask(path: Path, question: Json, *, timeout_s: float, max_bytes: int) -> Json | None:
-    """Send one message to the Unix socket `path` and return the answer, of at most `max_bytes`; None: there was none,
-    because the other process has ended. Blocks.
+    """Send one message to the Unix socket `path` and return the response. Blocks.
 
-    Raises: OSError: the socket cannot be connected to, TimeoutError included; ProtocolError.
+    `max_bytes`: maximum size of the response. Returns None if the other process has ended without a response.
+    Raises: OSError (including TimeoutError): the connection failed; ProtocolError.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)

@@ -53,7 +53,7 @@ class Stop:
                 self._waiters.discard(entry)
 
     async def sleep(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> bool:
-        """Sleep by `clock` until the time is over or the token is set. Return True if it is set."""
+        """Sleep by `clock` until the time has passed or the token is set. Return True if it is set."""
         if self.is_set():
             return True
         sleeper = asyncio.ensure_future(clock.sleep(seconds))
@@ -67,7 +67,8 @@ class Stop:
 
 
 def retrieve(future: "asyncio.Future[None]") -> None:
-    """Add this as a callback to a future whose exception may stay unread: asyncio warns otherwise."""
+    """Retrieve a future's exception. Add this as a callback to a future that may be discarded; otherwise
+    asyncio warns."""
     if not future.cancelled():
         future.exception()
 
@@ -122,7 +123,7 @@ async def supervise(
             error = None
         except NinjacamError as caught:
             error = caught
-        except Exception as caught:  # The boundary: a bug in one service must not end the others.
+        except Exception as caught:  # The boundary: a bug in one service must not stop the others.
             logger.exception("%s: unexpected error", name)
             error = NinjacamError(f"Internal error ({type(caught).__name__}); see the log.")
         if stop.is_set():

@@ -1,4 +1,4 @@
-"""Privileges and resources that a child process gives up before it reads camera data or runs user code."""
+"""Limits the privileges and resources of a child process before it reads camera data or runs user code."""
 
 import contextlib
 import ctypes
@@ -12,10 +12,10 @@ from typing import NoReturn
 logger = logging.getLogger("ninjacam.core")
 
 NATIVE_DATA_BYTES = 512 << 20
-"""Memory for a process in which FFmpeg reads what a camera sends. It takes 30 MB when idle, 10 MB for each thread, and
-200 MB to decode the largest frame that is accepted (`codecs.sps.MAX_PIXELS`)."""
+"""Memory of a process in which FFmpeg reads camera data. FFmpeg takes 30 MB when idle, 10 MB for each thread,
+and 200 MB to decode the largest accepted frame (`codecs.sps.MAX_PIXELS`)."""
 PR_SET_PDEATHSIG = 1
-"""linux/prctl.h: the signal that this process receives when the thread that started it ends."""
+"""linux/prctl.h: the signal sent to this process when the thread that started it ends."""
 PR_SET_NO_NEW_PRIVS = 38
 """linux/prctl.h: neither this process nor its children can gain privileges by executing a file."""
 
@@ -56,7 +56,8 @@ def leave(status: int = 0) -> NoReturn:
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Receive SIGTERM when the parent ends. For a child between fork and exec; get `parent_pid` before the fork."""
+    """Send SIGTERM to this process when its parent ends. Call between fork and exec; get `parent_pid` before
+    the fork."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent_pid:  # The parent ended before prctl().
         os._exit(1)

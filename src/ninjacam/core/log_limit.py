@@ -11,10 +11,12 @@ MAX_KINDS = 1000
 
 
 class LogLimit(logging.Filter):
-    """Filter of a handler: of each kind of our lines, pass BURST, then one per EVERY_S with the number of omitted ones.
+    """Logging filter: passes a burst of BURST lines of each kind, then one per EVERY_S with the number of
+    omitted lines.
 
-    A kind is a logger, a level, a message before its arguments are put in, and the first argument if that is text (the
-    camera). Lines of other loggers, such as those of processors, all pass. Thread-safe. `monotonic`: seconds.
+    Lines of one kind have the same logger, level, message format and, if it is text, first argument (the
+    camera). All lines of other packages' loggers pass, such as those of processors. Thread-safe. `monotonic`:
+    seconds.
     """
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +24,8 @@ class LogLimit(logging.Filter):
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._kinds: dict[tuple[object, ...], tuple[float, int]] = {}
-        """(when the kind has its whole burst again, lines left out since the last one), the latest kind last."""
+        """(time at which the kind may log a full burst again, lines omitted since the last one), most recent
+        kind last."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("ninjacam"):

@@ -1,4 +1,4 @@
-"""Tuning of the C library's allocator. Does nothing unless it is glibc."""
+"""Tuning of the C library's allocator. Does nothing unless the C library is glibc."""
 
 import ctypes
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """malloc.h"""
 _MAX_FRAME_BYTES = 32 << 20
-"""Bytes. A 4K image in BGR takes 25 MB; mallopt(3) allows no larger threshold than this."""
+"""Size of a frame that the allocator should reuse. A 4K image in BGR takes 25 MB; mallopt(3) allows no higher
+threshold."""
 _MAX_FREE_BYTES = 128 << 20
 
 
@@ -15,11 +16,11 @@ def _glibc(name: str) -> Any:
 
 
 def keep_freed_frames() -> None:
-    """Make the allocator reuse the memory of one image for the next. Call it before starting threads in a process
-    that produces images: threads then share the free memory instead of keeping some each.
+    """Make the allocator reuse the memory of freed images. Call it before starting threads in a process that
+    produces images, so that threads share the free memory.
 
-    By default, glibc returns large blocks to the kernel, which must then clear every page of the next image: 1080p
-    in four views causes 100,000 page faults per second, a sixth of the CPU time.
+    By default, glibc returns large blocks to the kernel, which must then clear every page of the next image:
+    1080p in four views causes 100,000 page faults per second, a sixth of the CPU time.
     """
     mallopt = _glibc("mallopt")
     mallopt(_M_MMAP_THRESHOLD, _MAX_FRAME_BYTES)
@@ -28,5 +29,5 @@ def keep_freed_frames() -> None:
 
 
 def give_back_freed() -> None:
-    """Return free memory to the kernel now, in a process that will be idle for a while. Takes milliseconds."""
+    """Return free memory to the kernel. Call it before the process becomes idle. Takes milliseconds."""
     _glibc("malloc_trim")(0)

@@ -1,11 +1,11 @@
-"""The vocabulary of cameras that move: directions, presets, abilities."""
+"""Types for cameras that move: directions, presets, abilities."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """Pan, tilt and zoom, each from -1 (left, down, wide) to 1; None: this axis stays as it is."""
+    """Pan, tilt and zoom, each from -1 (left, down, wide) to 1. None leaves an axis unchanged."""
 
     pan: float | None = None
     tilt: float | None = None
@@ -26,7 +26,7 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a camera can do. `max_presets`: 0: no presets."""
+    """The supported functions of a camera. `max_presets`: 0 if it has no presets."""
 
     continuous_move: bool = False
     continuous_zoom: bool = False

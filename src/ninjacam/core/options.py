@@ -1,6 +1,6 @@
-"""Options of processors: models that users write with pydantic, and the values that fit them.
+"""Options of processors: pydantic models that users write, and the validation of their values.
 
-Imports pydantic only where there is such a model.
+Imports pydantic only if a processor has such a model.
 """
 
 import inspect
@@ -19,7 +19,7 @@ MAX_PROBLEM_CHARS = 300
 
 
 class OptionsModel(Protocol):
-    """What Ninjacam uses of a pydantic model."""
+    """The part of pydantic's model interface that Ninjacam uses."""
 
     @classmethod
     def model_validate_json(cls, json_data: str) -> "OptionsModel": ...
@@ -30,7 +30,8 @@ class OptionsModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FittedOptions:
-    """`options`: the validated model. `problems`: name of an option -> why its value is not used."""
+    """Validated options. `options`: an instance of the model. `problems`: by option, why its value is not
+    used."""
 
     options: OptionsModel
     problems: dict[str, str] = field(default_factory=dict)
@@ -42,10 +43,10 @@ class FittedOptions:
 
 
 def options_model_of(definition: Any) -> type[OptionsModel] | None:
-    """Return the options of a processor: the class attribute `Options`, or the annotation of a function's parameter
-    `options`; None: it has none.
+    """Return the options model of a processor: the class attribute `Options`, or the annotation of a
+    function's parameter `options`; None if the processor has no options.
 
-    Raises: ConfigError: it is not a pydantic model, or its schema cannot be made.
+    Raises: ConfigError: it is not a pydantic model, or its schema cannot be generated.
     """
     if isinstance(definition, type):
         model, what = getattr(definition, "Options", None), f"{definition.__name__}.Options"
@@ -59,7 +60,7 @@ def options_model_of(definition: Any) -> type[OptionsModel] | None:
 
 
 def schema_of(model: type[OptionsModel]) -> dict[str, Any]:
-    """Return the JSON Schema of a model. Raises: ConfigError: there is none, or it is too large."""
+    """Return the JSON Schema of a model. Raises: ConfigError: it cannot be generated, or is too large."""
     try:
         schema = model.model_json_schema()
         size_bytes = len(json.dumps(schema))
@@ -74,7 +75,8 @@ def schema_of(model: type[OptionsModel]) -> dict[str, Any]:
 
 
 def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schemas of the options, by name. The schema of a model that contains itself is a reference."""
+    """Return the schemas of the options, by name. Resolves the reference that replaces the schema of a
+    recursive model."""
     name = schema.get("$ref", "").rpartition("/")[2]
     model = schema.get("$defs", {}).get(name, {}) if name else schema
     properties: Mapping[str, Any] = model.get("properties", {})
@@ -82,9 +84,9 @@ def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def fit_options(model: type[OptionsModel], values: Mapping[str, Any]) -> FittedOptions:
-    """Validate `values`, in their JSON form. Those that do not fit are left out, so that the others still apply.
+    """Validate `values`, in their JSON form. Invalid values are omitted, so that the valid ones still apply.
 
-    Runs the user's validators. Raises: ConfigError: an option has neither a value that fits nor a default.
+    Runs the user's validators. Raises: ConfigError: an option has neither a valid value nor a default.
     """
     from pydantic import ValidationError
 
@@ -101,14 +103,15 @@ def fit_options(model: type[OptionsModel], values: Mapping[str, Any]) -> FittedO
 
 
 def _problems_of(errors: Sequence[Mapping[str, Any]], used: Mapping[str, Any]) -> dict[str, str]:
-    """Return which of the used values do not fit, and why. Raises: ConfigError: there is none to leave out."""
+    """Return the invalid ones of the used values with their errors. Raises: ConfigError: no value can be
+    omitted."""
     texts = {str(each["loc"][0]) if each["loc"] else "": str(each["msg"]) for each in errors}
     first = next(iter(texts))
     if not used:
         raise ConfigError(
             f"The option “{first}” has no value ({texts[first]}). Set it on the camera's page, or give it a default."
         )
-    # Without any, a rule for several options is broken, or a default is missing.
+    # If no option is named, a rule for several options is violated, or a default is missing.
     wrong = [name for name in texts if name in used] or list(used)
     return {name: texts.get(name, texts[first])[:MAX_PROBLEM_CHARS] for name in wrong}
 
@@ -121,7 +124,7 @@ def _annotation_of(function: Any) -> Any:
     if parameter is None:
         return None
     if parameter.annotation is parameter.empty and parameter.default is not parameter.empty:
-        return None  # A parameter of its author's own, for other calls.
+        return None  # A parameter that is unrelated to options.
     try:
         return typing.get_type_hints(function)["options"]
     except KeyError:

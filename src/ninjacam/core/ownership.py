@@ -1,4 +1,4 @@
-"""Checks that code to be run can only have been written by users who may run code here anyway."""
+"""Checks that only trusted users could have written the code that we run."""
 
 import grp
 import os

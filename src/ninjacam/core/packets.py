@@ -14,7 +14,7 @@ VIDEO_CLOCK_HZ = 90_000
 
 
 class Kind(enum.IntEnum):
-    """Kinds of messages of a local stream. Part of the wire format: never renumber."""
+    """Message types of a local stream. Part of the wire format: never renumber."""
 
     VIDEO = 1
     AUDIO = 2
@@ -57,7 +57,8 @@ _LABELS = {
     Codec.OPUS: "opus",
 }
 VIDEO, AUDIO, MJPEG = Kind.VIDEO, Kind.AUDIO, Codec.MJPEG
-"""For code that runs for each packet: Python 3.11 takes four times as long to look up a member of an enum."""
+"""Shortcuts for code that runs once per packet: in Python 3.11, looking up an enum member takes four times as
+long."""
 CODEC_BY_LABEL = {label: codec for codec, label in _LABELS.items()}
 
 
@@ -69,19 +70,19 @@ class Flags:
     NONE: Final = 0
     KEY: Final = 1  # A decoder can start here.
     CONFIG: Final = 2  # The parameter sets (codec, size) may differ: reconfigure the decoder.
-    DISCONT: Final = 4  # Something before this packet is missing, or time jumped.
+    DISCONT: Final = 4  # Data before this packet is missing, or time jumped.
     CORRUPT: Final = 8  # The packet itself is damaged.
 
 
 class Packet(NamedTuple):
     """One access unit or audio frame.
 
-    `pts`, `dts_offset` (pts - dts) and `duration` count ticks of 1/`time_base_hz` s. `dts_offset` differs from 0
-    only in streams with B-frames, and is negative for one or two frames if a stream does not announce them. Within
-    one camera, `pts - dts_offset` never decreases (`capture.timeline` repairs it). `captured_ns`: wall clock, ns
-    since 1970 UTC, when the camera captured the frame, as accurately as known (docs/design/0001-time.md); 0 while
-    unknown. `received_ns`: this host's monotonic clock when it was read. `width_px`, `height_px`: 0 for audio, and
-    for video until the first parameter set.
+    `pts`, `dts_offset` (pts - dts) and `duration` count ticks of 1/`time_base_hz` s. `dts_offset` is 0 except
+    in streams with B-frames, and is negative for one or two frames if a stream does not announce them. Within
+    one camera, `pts - dts_offset` never decreases (`capture.timeline` repairs it). `captured_ns`: wall clock,
+    ns since 1970 UTC, of the capture, with the accuracy described in docs/design/0001-time.md; 0 if unknown.
+    `received_ns`: this host's monotonic clock when the packet was read. `width_px`, `height_px`: 0 for audio,
+    and for video until the first parameter set.
     """
 
     kind: Kind
@@ -122,13 +123,13 @@ class Track:
 
 
 class CameraState(enum.StrEnum):
-    """The state of a camera, as operators see it.
+    """The state of a camera, as displayed to operators.
 
-    CONNECTING: no frame yet since the start or a change. LIVE: receiving video. STALLED: connected, no video for 2
-    s. RECONNECTING: connection lost, retrying. FAILED: not retried until its configuration changes. DISABLED:
-    switched off by its owner. UNKNOWN: no engine reports it. IDLE: not connected, because nothing needs it; only
-    streams besides `main`. ASLEEP: a battery camera that is not connected, because nothing needs it, or because it does
-    not answer.
+    CONNECTING: no frame yet since the start or a change. LIVE: receiving video. STALLED: connected, no video
+    for 2 s. RECONNECTING: connection lost, retrying. FAILED: not retried until its configuration changes.
+    DISABLED: switched off by its owner. UNKNOWN: no engine reports it. IDLE: not connected, because it is
+    unused (only streams besides `main`). ASLEEP: a battery camera that is not connected because it is unused
+    or does not respond.
     """
 
     CONNECTING = "connecting"
@@ -143,7 +144,7 @@ class CameraState(enum.StrEnum):
 
 
 LIVE = CameraState.LIVE
-"""As VIDEO."""
+"""A shortcut, like VIDEO."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,24 @@
-"""The state that processors keep over restarts. Not here: where it is kept (`ninjacam.processor_writer`)."""
+"""The interface to the state that processors keep across restarts. `ninjacam.processor_writer` stores it."""
 
 from typing import Any, Protocol
 
 
 class StateStore(Protocol):
-    """Thread: any."""
+    """Loads and saves processor states. Thread: any."""
 
     def load(self, camera: str, processor: str) -> Any:
-        """Return what was saved last, as JSON has it; None: nothing. May block."""
+        """Return the saved state as JSON values; None if there is none. May block."""
 
     def save(self, camera: str, processor: str, state: Any) -> None:
-        """Save it shortly afterwards. Never blocks. Raises: InvalidError: it is not JSON, or too large."""
+        """Save the state soon. Never blocks. Raises: InvalidError: it is not JSON, or too large."""
 
 
 _store: StateStore | None = None
 
 
 def keep_states_in(store: StateStore | None) -> None:
-    """Use this store in this process. None: states are neither loaded nor saved. For entry points."""
+    """Set the store of this process. None: states are neither loaded nor saved. Call it from entry points
+    only."""
     global _store
     _store = store
 

@@ -1,7 +1,7 @@
 """Processors: the base class, the decorator, and the registry that the decorator fills.
 
-Not here: calling processors (`ninjacam.vision`) and finding them (Django's side imports each app's `cameras`
-module).
+Not here: calling processors (`ninjacam.vision`) and finding them (the Django process imports each app's
+`cameras` module).
 """
 
 import re
@@ -24,9 +24,8 @@ ProcessorFunction: TypeAlias = Callable[..., Any]
 MAX_FPS = 240.0
 MAX_WARM_UP_S = 600.0
 When: TypeAlias = Literal["watched", "recorded", "motion", "always"]
-"""When a processor runs: while somebody watches its view; also while the camera is recorded; while something moves;
-always.
-"""
+"""When a processor runs: while its view has viewers; also while the camera is recorded; during motion;
+always."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -42,10 +41,10 @@ class Processor:
             def process(self, frame):
                 return self.background.apply(frame.gray)
 
-    An instance is created when somebody first watches or records its view, and closed when nobody does any more, when
-    its module is reloaded, or when its worker ends. All methods of an instance run in the same thread, one after the
-    other, so `self` needs no lock. Instances for other cameras run at the same time in other threads: whatever they
-    share (globals of the module, class attributes) must allow that, and most OpenCV objects do not.
+    An instance is created when its view is first viewed or recorded. It is closed when the view is no longer used, its
+    module is reloaded, or its worker ends. All methods of an instance run in the same thread, one after the other, so
+    `self` needs no lock. Instances for other cameras run concurrently in other threads: shared objects (globals of the
+    module, class attributes) must be thread-safe, and most OpenCV objects are not.
 
     `Options`: a pydantic model that users fill in for each camera; None: the processor has no options.
     """
@@ -54,7 +53,7 @@ class Processor:
     camera: str = ""
     """The slug of the camera, also in `setup`."""
     name: str = ""
-    """The name of the processor, which is that of its view."""
+    """The name of the processor and of its view."""
 
     def setup(self, camera: str, options: Any) -> None:
         """Prepare this instance: load models, create subtractors. May take up to 30 s.
@@ -68,15 +67,16 @@ class Processor:
         raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
 
     def load_state(self) -> Any:
-        """Return what an earlier instance for this camera has saved; None: nothing. For `setup`: it may block.
+        """Return the state that an earlier instance for this camera saved; None if there is none. May block:
+        call it in `setup`.
 
-        In exports and tests there is no state.
+        Exports and tests have no state.
         """
         return load_state(self.camera, self.name)
 
     def save_state(self, state: Any) -> None:
-        """Keep a state over restarts: a dictionary or list of at most 256 KB as JSON. Another thread writes it within a
-        second, and before an event that is created or changed afterwards.
+        """Save a state across restarts: a dictionary or list of at most 256 KB as JSON. Another thread writes
+        it within a second, and before any event that is created or changed afterwards.
 
         Raises: InvalidError: it cannot be converted to JSON, or is too large.
         """
@@ -103,12 +103,12 @@ class FunctionProcessor(Processor):
 class FairLock:
     """A lock that threads acquire in the order of their requests, so that no camera starves.
 
-    The lock can be taken from its holder: `give_back` may be called from any thread, and more than once.
+    Another thread can release the lock: `give_back` may be called from any thread, and more than once.
     """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()  # The first one holds the lock.
+        self._queue: deque[threading.Lock] = deque()  # The first ticket holds the lock.
 
     def take(self) -> threading.Lock:
         """Wait for the lock. Return the ticket for `give_back`."""
@@ -118,9 +118,9 @@ class FairLock:
 
     @contextmanager
     def turn(self, timeout_s: float) -> Iterator[None]:
-        """Hold the lock. An exception that another thread raises in this one cannot leave it locked.
+        """Hold the lock. If another thread raises an exception in this thread, the lock is still released.
 
-        Raises: TimeoutError: it is not free in time.
+        Raises: TimeoutError: the lock is not available in time.
         """
         ticket = threading.Lock()
         try:
@@ -150,14 +150,14 @@ class FairLock:
 
 @dataclass(slots=True, eq=False)
 class Registration:
-    """A processor as registered by the decorator, and the view that it produces.
+    """A registered processor, and the view that it produces.
 
-    `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it is
-    defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
-    which share its globals; None for a class. `width_px`: width of the frames that it needs; 0: those of `main`.
-    `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of frames per second; 0: all.
-    `warm_up_s`: see `processor`; None: unknown.
-    `options`: its model, and `options_schema` the JSON Schema of the model; None: it has no options.
+    `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where
+    it is defined. `record`: whether its annotations are recorded. `turns`: serializes calls of a function for
+    different cameras, which share its globals; None for a class. `width_px`: required width of frames; 0:
+    that of `main`. `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of
+    frames per second; 0: all. `warm_up_s`: see `processor`; None: unknown. `options`: its options model, and
+    `options_schema` the model's JSON Schema; None: no options.
     """
 
     name: str
@@ -275,32 +275,33 @@ def processor(
     The view is named after the function, or after the class in lower case (`PeopleCounter`: "people_counter").
     It is called with a `Frame` and returns one of
     - an image to show: uint8, (height, width, 3) BGR or (height, width) gray, of any size;
-    - None: the frame as it is, with whatever was drawn on `frame.image`;
-    - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, [] for nothing seen: players draw them over the
-      camera's own video (`overlay="faces"`), and where the view itself is watched they are drawn into it;
+    - None: the view shows the frame, including anything drawn on `frame.image`;
+    - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, possibly empty: players draw them over the camera's
+      own video (`overlay="faces"`), and they are drawn into the frames of the view itself;
     - (image or None, annotations);
     - a `Result`: any of these, with values and data.
-    `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
-    `width_px`: the width that it needs. It receives frames of the camera's smallest stream that is at least as wide,
-    at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
+    `record`: its annotations are recorded with the camera. It then runs while the camera is recorded, with or without
+    viewers.
+    `width_px`: the required width. It receives frames of the camera's smallest stream that is at least as wide, at the
+    width of that stream: they are not scaled. 0: frames of the camera's main stream.
     `fps`: the maximum number of frames per second that it receives. 0: all frames.
-    `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it runs
-    without viewers, too, for example to create events. "motion": the same while something moves, and for a frame every
-    10 s otherwise; `frame.motion` has the areas that move. For a camera that sleeps, the last two are the same as
-    "watched".
-    `after`: the name of another processor. This one gets the same frames afterwards, in its own thread, with its latest
-    results in `frame.results`. `every_frame`: it also gets the frames that the other one skipped because of its `fps`.
-    `warm_up_s`: seconds of video after which a new instance has the same results as one that has always run; 0: each
-    frame stands for itself. A backtest then runs parts of a video at the same time. Leave it out if events or results
-    last longer, such as tracks and visits.
-    Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
-    parameter's annotation, a class declares the model as its attribute `Options`.
+    `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it also runs
+    without viewers, for example to create events. "motion": it runs during motion, and otherwise for a frame every
+    10 s; `frame.motion` contains the moving areas. For a camera that sleeps, the last two are the same as "watched".
+    `after`: the name of another processor. This one receives the same frames afterwards, in its own thread, with the
+    other's latest results in `frame.results`. `every_frame`: it also receives the frames that the other one skipped
+    because of its `fps`.
+    `warm_up_s`: seconds of video after which a new instance has the same results as one that has always run; 0: frames
+    are independent. A backtest then runs parts of a video concurrently. Omit it if events or results last longer, such
+    as tracks and visits.
+    Options: a function with a second parameter `options` receives an instance of the pydantic model in the parameter's
+    annotation. A class declares the model as its attribute `Options`.
 
-    Shared: a function is one object for all cameras, and so is everything that it uses from its module. Calls of one
-    function are therefore made one at a time; those for different cameras take turns, each with its latest frame.
-    Functions that use the same object (a network, a background subtractor) take turns with each other, too. Cameras
-    are spread over several processes, so module-level state is not shared by all of them. State of one camera, and
-    work that is to run for several cameras at the same time, belong into a class: see `Processor`.
+    Shared state: all cameras of a process share a function and the globals of its module. Calls of one function are
+    therefore made one at a time; those for different cameras take turns, each with its latest frame. Functions that
+    use the same object (a network, a background subtractor) take turns with each other, too. Cameras are distributed
+    over several processes, which do not share module-level state. Use a class for state of one camera, and for work
+    that must run for several cameras concurrently: see `Processor`.
     Raises: ConfigError: the name is malformed or taken, the width or the frame rate is not a number, the options are
     not a pydantic model, or a class is not a subclass of `Processor`.
     """

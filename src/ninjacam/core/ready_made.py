@@ -1,4 +1,5 @@
-"""The processors that come with Ninjacam. Not here: the processors (`ninjacam.processors`)."""
+"""Names and descriptions of the processors that Ninjacam includes. The processors are in
+`ninjacam.processors`."""
 
 READY_MADE = {
     "motion": "Events while something moves, in zones if the camera has any.",

@@ -21,8 +21,7 @@ _SECRET_NAME = re.compile(
 def redact_url(url: str) -> str:
     """Return the URL with user, password and secret-looking parameters masked, for logs and messages.
 
-    In any other text, the same patterns are masked, so any text that contains URLs can be passed. An @ stays readable
-    only if it is certainly part of the path.
+    `url` may be any text that contains URLs. An @ stays readable only if it is certainly part of the path.
     """
     return _PARAMETER.sub(_mask, _LOGIN.sub(_mask_login, url))
 
@@ -33,7 +32,7 @@ def _mask_login(found: re.Match[str]) -> str:
 
 
 def _has_no_login(scheme: str, rest: str) -> bool:
-    """Return whether no @ in the part of a URL behind "://" can end a user name or password."""
+    """Return whether no @ in the part of a URL after "://" can end a user name or password."""
     if scheme.lower() in _WITHOUT_HOST and ":" not in rest:
         return True
     authority = _authority_of(rest)
@@ -106,7 +105,7 @@ def _start_of_host(rest: str) -> int:
 
 
 def _authority_of(rest: str) -> str:
-    """What the standard reads as user info, host and port, of the part of a URL behind "://"."""
+    """Return the user info, host and port of the part of a URL after "://", according to RFC 3986."""
     return re.split(r"[/?#]", rest, maxsplit=1)[0]
 
 

@@ -1,4 +1,4 @@
-"""The result of one call of a processor. Not here: validation of what user code returns (`ninjacam.vision.calling`)."""
+"""The result of one call of a processor. Not here: validation of results (`ninjacam.vision.calling`)."""
 
 import math
 import re
@@ -16,11 +16,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a processor returns for a frame, if an image or annotations alone are not enough.
+    """A processor's result for a frame, if an image or annotations alone are not enough.
 
-    `image`: as returned alone; None: the frame. `annotations`: a list, in pixels of the frame. `values`: numbers by
-    name, of which the API and metrics have the latest: at most 16, names of a-z, 0-9 and _, starting with a letter.
-    `data`: any object, for the processors that run after this one; it is passed on as it is, to another thread.
+    `image`: an image; None: the frame. `annotations`: a list, in pixels of the frame. `values`: numbers by
+    name, whose latest values the API and metrics report: at most 16, names of a-z, 0-9 and _, starting with a
+    letter. `data`: any object for the processors that run after this one. It is passed unchanged to another
+    thread.
     """
 
     image: Any = None

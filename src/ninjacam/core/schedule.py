@@ -22,9 +22,8 @@ DAY_MINUTES = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`days`: 0 is Monday. `start`, `end`: minutes of the day; an end that is not after the start is on the next
-    day.
-    """
+    """A time window. `days`: 0 is Monday. `start`, `end`: minutes of the day; an `end` that is not after
+    `start` is on the next day."""
 
     days: frozenset[int]
     start_minute: int

@@ -12,15 +12,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ninjacam.core.errors import ConfigError
 
 CLOCK_TOLERANCE = timedelta(hours=1)
-"""How far the clock of a client may be behind."""
+"""Tolerated lag of a client's clock."""
 
 
 def make_certificate(names: Sequence[str], *, now: datetime, lifetime: timedelta) -> tuple[bytes, bytes]:
     """Return (certificate, private key) in PEM.
 
-    `names`: host names and IP addresses, the first one is the subject's. `now`: aware. It is a certificate authority,
-    because iOS and Android let users trust only these, and limited to its own names: someone who steals the key of a
-    certificate that a phone trusts cannot make certificates of other sites.
+    `names`: host names and IP addresses; the first one is the subject's. `now`: aware. The certificate is a
+    certificate authority, because iOS and Android let users trust only these. It is limited to its own names,
+    so that a stolen key cannot be used to issue certificates for other sites.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0][:64])])
@@ -57,7 +57,8 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _only_for(names: list[x509.GeneralName]) -> x509.NameConstraints:
-    """Permit certificates for these names. A kind of name that is not permitted would be unlimited: exclude it."""
+    """Permit certificates for these names only. Types of names without a permitted name would be
+    unrestricted: exclude them."""
     addresses = [name.value for name in names if isinstance(name, x509.IPAddress)]
     permitted: list[x509.GeneralName] = [name for name in names if isinstance(name, x509.DNSName)]
     permitted += [x509.IPAddress(ipaddress.ip_network(address)) for address in addresses]

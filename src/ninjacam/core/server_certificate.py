@@ -10,7 +10,8 @@ logger = logging.getLogger("ninjacam.core")
 
 
 class ServerCertificate:
-    """A certificate in PEM files; its key may be in the same file. Connections keep the certificate they began with.
+    """A certificate and its key in PEM files, which may be the same file. Existing connections keep their
+    certificate.
 
     Thread: any, one at a time.
     """
@@ -21,7 +22,8 @@ class ServerCertificate:
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext | None:
-        """Return the context for a new connection. After an error, the last one stays in use; None: there is none."""
+        """Return the context for new connections, or None without TLS. After an error, the previous context
+        stays in use."""
         if not self._paths[0]:
             return None
         try:
@@ -34,7 +36,7 @@ class ServerCertificate:
         return self._context
 
     def listening_context(self) -> ssl.SSLContext:
-        """Return a context for a server that keeps one: each handshake uses the certificate that is current then.
+        """Return a context for a server that keeps one: each handshake uses the current certificate.
 
         Raises: ConfigError: the certificate cannot be loaded.
         """
@@ -44,7 +46,7 @@ class ServerCertificate:
             raise ConfigError(
                 f"The certificate cannot be loaded: {error}. Check TLS_CERTIFICATE and TLS_KEY."
             ) from error
-        listening.sni_callback = self._choose  # It is called without a server name, too.
+        listening.sni_callback = self._choose  # OpenSSL also calls it without a server name.
         return listening
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _listening: ssl.SSLContext) -> None:

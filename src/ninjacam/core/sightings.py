@@ -1,4 +1,4 @@
-"""When and where the object of an event is seen best."""
+"""The best view of an event's object."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from ninjacam.core.frames import Frame
 class Sighting:
     """The best view of an object so far.
 
-    `at_ns`: capture time, wall clock. `score`: 0 to 1. `track`: number of the object. `box`: left, top, right, bottom
-    in fractions of the image. `zones`: names of the zones that the object has been in.
+    `at_ns`: capture time, wall clock. `score`: 0 to 1. `track`: number of the object. `box`: left, top,
+    right, bottom in fractions of the image. `zones`: names of the zones that the object has entered.
     """
 
     at_ns: int
@@ -22,7 +22,7 @@ class Sighting:
 
     @classmethod
     def of(cls, box: Box, frame: Frame, *, at_ns: int = 0, zones: tuple[str, ...] = ()) -> "Sighting":
-        """Return the sighting for a box in pixels of the frame. `at_ns`: 0: the time of the frame."""
+        """Return the sighting for a box in pixels of the frame. `at_ns`: capture time; 0: that of the frame."""
         edges = (
             float(box.left) / frame.width,
             float(box.top) / frame.height,

@@ -1,7 +1,7 @@
-"""The streams of a camera: their names and keys, and the rules that choose one for a purpose.
+"""The streams of a camera: their names and keys, and the rules that select one for a purpose.
 
-Pure functions over what is known of each stream. Not here: where that is stored (`ninjacam.models`), and when a
-stream is connected (`ninjacam.capture`). docs/design/0009-streams.md.
+Pure functions. Not here: storage of streams (`ninjacam.models`), and the decision to connect them
+(`ninjacam.capture`). docs/design/0009-streams.md.
 """
 
 from collections.abc import Iterable
@@ -15,28 +15,27 @@ NAME = r"[a-z0-9][a-z0-9_-]{0,29}"
 MAX_STREAMS = 8
 """Maximum number of streams of one camera besides `main`."""
 UNSEEN_WIDTH_PX = 640
-"""Assumed width of a stream, other than `main`, that was never seen."""
+"""Assumed width of a stream, other than `main`, that has never delivered video."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """What the rules use of a stream. `width_px`: width last seen; 0: never seen."""
+    """The input of the selection rules. `width_px`: last known width; 0: unknown."""
 
     name: str
     width_px: int = 0
 
     @property
     def assumed_width_px(self) -> float:
-        """Return the width to compare: an unseen `main` counts as wide enough for everything."""
+        """Return the width to compare. A `main` stream of unknown width counts as wider than any other."""
         if self.width_px:
             return self.width_px
         return float("inf") if self.name == MAIN else UNSEEN_WIDTH_PX
 
 
 def stream_key(slug: str, name: str) -> str:
-    """Return the name of a stream within a host, which its sockets have: the camera's slug for `main`, else
-    `<slug>.<name>`. A slug contains no dot.
-    """
+    """Return the name of a stream within a host, used for its sockets: the camera's slug for `main`, else
+    `<slug>.<name>`. A slug contains no dot."""
     return slug if name == MAIN else f"{slug}.{name}"
 
 
@@ -51,7 +50,7 @@ def choose_by_width(streams: Iterable[StreamFacts], width_px: int) -> str:
     if not width_px:
         return MAIN
     wide = [each for each in streams if each.assumed_width_px >= width_px]
-    # At the same width, `main` is preferred, because it is connected already.
+    # At equal widths, prefer `main`, which is already connected.
     return (
         min(wide, key=lambda each: (each.assumed_width_px, each.name != MAIN, each.name)).name
         if wide
@@ -60,7 +59,8 @@ def choose_by_width(streams: Iterable[StreamFacts], width_px: int) -> str:
 
 
 def choose(streams: Iterable[StreamFacts], *, override: str, width_px: int) -> str:
-    """Return the stream for a role: `override` if the camera has a stream of that name, else the one for the width."""
+    """Return the stream for a purpose: `override` if the camera has a stream of that name, else the one for
+    the width."""
     facts = list(streams)
     if override and any(each.name == override for each in facts):
         return override

@@ -15,14 +15,15 @@ MAX_CHARS = 200
 MIN_SIZE_PX, MAX_SIZE_PX = 4, 400
 MAX_WIDTH_PX = 8192
 MAX_KEPT_AREA_PX = 1 << 15
-"""Larger texts are not cached. A label takes 15 KB, the largest cached text 0.3 MB."""
+"""Maximum area of a cached text. A label takes 15 KB, the largest cached text 0.3 MB."""
 MAX_KEPT = 256
 ASCENT, DESCENT = 0.95, 0.27
 """Fractions of the size above and below the baseline that contain all letters of the font, except stacked accents."""
 CAP_HEIGHT = 0.714
 _UNITS = 500
 _FINER = 4
-"""Letters are drawn larger by this factor and scaled down, which is smoother than OpenCV's anti-aliasing."""
+"""Letters are drawn larger by this factor and scaled down, which looks smoother than OpenCV's anti-aliasing.
+"""
 _FONT = Path(__file__).with_name("font.npz")
 
 WHITE = (255, 255, 255)

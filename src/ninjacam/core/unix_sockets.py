@@ -1,4 +1,4 @@
-"""Addresses of Unix sockets, including paths that are too long for one, listening sockets, and servers."""
+"""Unix sockets: addresses for long paths, listening sockets, and servers."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,10 @@ MAX_PATH_BYTES = 100
 
 @contextlib.contextmanager
 def unix_address(path: Path) -> Iterator[str]:
-    """Return `path` as a socket address. On Linux, it may be longer than the 108 bytes of an address.
+    """Yield `path` as a socket address. On Linux, the path may be longer than the 108 bytes of an address.
 
-    Raises: OSError: the directory does not exist. ConfigError: too long, and there is no /proc to shorten it.
+    Raises: OSError: the directory does not exist. ConfigError: the path is too long, and there is no /proc to
+    shorten it.
     """
     if len(os.fsencode(path)) <= MAX_PATH_BYTES:
         yield str(path)
@@ -35,7 +36,7 @@ def unix_address(path: Path) -> Iterator[str]:
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """Return a listening socket of mode 0600 that atomically replaces whatever was at `path`.
+    """Return a listening socket of mode 0600 that atomically replaces any file at `path`.
 
     Raises: OSError.
     """
@@ -56,9 +57,11 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 class UnixServer:
-    """A listening socket at `path`, and its connections: at most `max_connections`. Thread: the event loop.
+    """A server on a Unix socket at `path`, with at most `max_connections` connections. Thread: the event
+    loop.
 
-    `serve(reader, writer)`: handles a connection, which is closed when it returns. `max_line_bytes`: of `readline`.
+    `serve(reader, writer)`: handles a connection, which is closed when it returns. `max_line_bytes`: limit of
+    `readline`.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
-"""Messages for viewers of a camera without video: what it means for them, without addresses, paths or user names.
+"""Error messages for viewers of a camera without video: the consequences, without addresses, paths or user
+names.
 
-The full message of an error is for those who may configure the camera. Not here: who that is (`ninjacam.auth`).
+Users who may configure the camera receive the full message. Not here: permissions (`ninjacam.auth`).
 """
 
 from collections.abc import Mapping
@@ -33,12 +34,13 @@ _OTHER = "The camera does not send video at the moment."
 
 
 def without_traceback(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return `error` of a processor without its traceback, which is for users who may configure the camera."""
+    """Return a processor's error without its traceback, which only users who may configure the camera
+    receive."""
     return {**error, "traceback": ""} if error else None
 
 
 def for_viewers(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return `error`, as `NinjacamError.as_dict` makes it, with its message for viewers. None stays None."""
+    """Return an error made by `NinjacamError.as_dict` with its message for viewers. None stays None."""
     if not error:
         return None
     code = str(error.get("code", "error"))
@@ -50,7 +52,7 @@ def for_viewers(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def without_details(error: NinjacamError) -> NinjacamError:
-    """Return an error of a camera with its message for viewers. Other errors stay as they are."""
+    """Return a camera's error with its message for viewers. Other errors are returned unchanged."""
     if not isinstance(error, SourceError):
         return error
     shown = for_viewers(error.as_dict()) or {}

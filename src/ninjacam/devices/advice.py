@@ -12,19 +12,21 @@ MIN_KEY_FRAME_INTERVAL_S = 0.5
 MIN_FPS = 8.0
 MAX_CLOCK_OFFSET_S = 5.0
 _BITS_PER_PIXEL = {"H264": (0.03, 0.08, 0.3), "H265": (0.02, 0.05, 0.2)}
-"""Bits per pixel and frame: too few for movement, usual, more than anyone sees. Rules of thumb of encoder guides."""
+"""Bits per pixel and frame: too few for movement, usual, more than visible. Rules of thumb from encoder guides.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`code`: identifies the advice for user interfaces. `message`: what it does, and what to set."""
+    """One recommendation. `code`: identifies it for user interfaces. `message`: the effect, and the setting to
+    change."""
 
     code: str
     message: str
 
 
 def advise_encoder(encoder: Encoder) -> list[Advice]:
-    """Return what to change in the settings of an encoder. Values that the camera does not report cause none."""
+    """Return advice on the settings of an encoder. Values that the camera does not report cause none."""
     return [*_advise_codec(encoder), *_advise_key_frames(encoder), *_advise_rates(encoder)]
 
 
@@ -82,7 +84,7 @@ def _advise_rates(encoder: Encoder) -> Iterable[Advice]:
 
 
 def advise_device(found: DeviceDescription) -> list[Advice]:
-    """Return what to change in the device as a whole."""
+    """Return advice on the device as a whole."""
     advice = []
     if abs(found.clock_offset_s) > MAX_CLOCK_OFFSET_S:
         direction = "ahead" if found.clock_offset_s > 0 else "behind"

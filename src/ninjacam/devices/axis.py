@@ -1,4 +1,4 @@
-"""Cameras and video servers that speak Axis' VAPIX, such as models from before ONVIF.
+"""Cameras and video servers with Axis' VAPIX protocol, such as models from before ONVIF.
 
 Source: the manufacturer's VAPIX Pan Tilt Zoom API: /axis-cgi/com/ptz.cgi.
 """

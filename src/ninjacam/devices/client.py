@@ -49,7 +49,8 @@ def _result(message: Json) -> Any:
 class DeviceConnection:
     """A connection whose end, by `close` or by the death of this process, stops the movement that it holds.
 
-    `on_error(error)`: a movement failed; `on_lost()`: the other end has gone. Thread: the event loop.
+    `on_error(error)`: a movement failed; `on_lost()`: the other end has closed the connection. Thread: the event
+    loop.
     """
 
     def __init__(self, on_error: Callable[[Json], None], on_lost: Callable[[], None]) -> None:

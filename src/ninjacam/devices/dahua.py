@@ -1,4 +1,4 @@
-"""Cameras that speak Dahua's CGI protocol, also sold as Amcrest, Lorex and others, without ONVIF.
+"""Cameras with Dahua's CGI protocol, also sold as Amcrest, Lorex and others, without ONVIF.
 
 Source: the manufacturer's HTTP API description, chapter PTZ: /cgi-bin/ptz.cgi.
 """

@@ -1,4 +1,4 @@
-"""What a device says about itself: identity, functions, clock, video profiles; and the streams to make of these."""
+"""The description of a device: identity, functions, clock, video profiles, and the corresponding streams."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from ninjacam.onvif.media import Encoder, EncoderOptions
 from ninjacam.sources.urls import parse_url
 
 MAX_PROFILES = 16
-"""Maximum number of profiles that are described: each takes a request."""
+"""Maximum number of described profiles, each of which takes a request."""
 TIMEOUT_S = 12.0
 CODECS = ("H264", "H265", "JPEG")
 """The codecs of streams, as ONVIF names them."""
@@ -30,9 +30,10 @@ _FUNCTIONS: tuple[ServiceName, ...] = ("ptz", "imaging", "events")
 
 @dataclass(frozen=True, slots=True)
 class VideoProfile:
-    """A video stream of the device. `url`: at its own host, without a login; empty: `error` says why there is none.
+    """A video stream of the device. `url`: at the device's host, without a login; empty: `error` contains the
+    reason.
 
-    `source`: token of the video source, of which a camera with several lenses has several.
+    `source`: token of the video source. A camera with several lenses has several sources.
     """
 
     token: str
@@ -49,7 +50,7 @@ class VideoProfile:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """The encoder of a profile, and what it can be set to."""
+    """The encoder of a profile, and its supported settings."""
 
     encoder: Encoder
     options: tuple[EncoderOptions, ...]
@@ -57,7 +58,8 @@ class EncoderSettings:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDescription:
-    """`functions`: "ptz", "imaging", "events", "outputs". `clock_offset_s`: seconds by which its clock is ahead."""
+    """The description. `functions`: "ptz", "imaging", "events", "outputs". `clock_offset_s`: seconds by which its
+    clock is ahead."""
 
     information: device.DeviceInformation
     functions: tuple[str, ...]
@@ -66,7 +68,8 @@ class DeviceDescription:
 
 
 async def describe_device(client: OnvifClient) -> DeviceDescription:
-    """Ask a device for everything. Raises: SourceTimeoutError: it takes too long; SourceError, CommandError."""
+    """Return the full description of a device. Raises: SourceTimeoutError: it takes too long; SourceError,
+    CommandError."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return await _describe(client)
@@ -78,7 +81,8 @@ async def describe_device(client: OnvifClient) -> DeviceDescription:
 
 async def _describe(client: OnvifClient) -> DeviceDescription:
     offset_s = await client.get_clock_offset()
-    listed = await media.list_profiles(client)  # First: a wrong login fails here, and is not repeated.
+    # Must come first: an invalid login fails here, and is not repeated.
+    listed = await media.list_profiles(client)
     try:
         information = await device.get_information(client)
     except (CommandError, AuthenticationError):
@@ -108,11 +112,11 @@ async def _profile(client: OnvifClient, profile: media.Profile, encoder: Encoder
 
 
 def name_streams(profiles: Sequence[VideoProfile], present: Mapping[str, str]) -> dict[str, str]:
-    """Return the names of a camera's streams by token of their profile: those that it has, and those to add.
+    """Return the names of a camera's streams by token of their profile: existing streams, and those to add.
 
-    `present`: the URLs of its streams by name. The profile with the URL of `main`, or else the largest one, is `main`.
-    The others of this video source are `sub`, `sub2` …, the smallest first. Profiles that share an encoder or a URL
-    are one stream. Profiles that are not streams for us have no name.
+    `present`: the URLs of existing streams by name. The profile with the URL of `main`, or else the largest one, is
+    `main`. The others of this video source are `sub`, `sub2` …, the smallest first. Profiles that share an encoder
+    or a URL are one stream. Unsupported profiles have no name.
     """
     usable = [each for each in profiles if each.url and each.encoder.codec in CODECS]
     usable = [each for each in usable if each.source == usable[0].source]
@@ -126,7 +130,7 @@ def name_streams(profiles: Sequence[VideoProfile], present: Mapping[str, str]) -
 
 
 def known_streams(profiles: Sequence[VideoProfile], present: Mapping[str, str]) -> dict[str, str]:
-    """Return the names of the streams that a camera has, by token of the profile with the same URL."""
+    """Return the names of existing streams, by token of the profile with the same URL."""
     known = {_address(url): name for name, url in present.items()}
     return {each.token: known[_address(each.url)] for each in profiles if _address(each.url) in known}
 
@@ -136,7 +140,7 @@ def _sub_names() -> list[str]:
 
 
 def _distinct(usable: list[VideoProfile], named: Mapping[str, str]) -> list[VideoProfile]:
-    """Return the profiles without a name that are not the same stream as another one."""
+    """Return the profiles without a name that are not duplicates of another one."""
     seen = {key for each in usable if each.token in named for key in _identity(each)}
     found = []
     for each in usable:
@@ -152,8 +156,8 @@ def _identity(profile: VideoProfile) -> set[tuple[str, ...]]:
 
 
 def _address(url: str) -> tuple[str, ...]:
-    """Return what two spellings of one address have in common, such as a default port."""
-    url = redact_url(url)  # As stored addresses are.
+    """Return a key that is equal for different spellings of one address, such as with a default port."""
+    url = redact_url(url)  # Stored addresses are redacted, too.
     try:
         target = parse_url(url)
     except ConfigError:

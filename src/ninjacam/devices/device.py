@@ -1,4 +1,4 @@
-"""The interface to a camera that takes commands. A protocol of cameras needs an adapter that implements it."""
+"""The interface to a camera that accepts commands. Each protocol has an adapter that implements it."""
 
 from typing import Protocol
 
@@ -17,12 +17,12 @@ def _unsupported(what: str) -> UnsupportedCommandError:
 class Device(Protocol):
     """One camera. All methods raise NinjacamError. `stop` does not wait for the response to a `move`.
 
-    An adapter that derives from this class implements the movement, and of the rest what its protocol has.
+    Adapters derive from this class, implement the movement, and those other methods that their protocol supports.
     """
 
     async def get_abilities(self) -> Abilities: ...
     async def move(self, velocity: Vector, timeout_s: float) -> None:
-        """Move until `stop`, at most for `timeout_s` where the camera supports it."""
+        """Move until `stop`, or at most for `timeout_s` if the camera supports it."""
 
     async def stop(self) -> None: ...
     async def move_by(self, translation: Vector) -> None: ...
@@ -31,7 +31,7 @@ class Device(Protocol):
     async def list_presets(self) -> list[Preset]: ...
     async def goto_preset(self, token: str) -> None: ...
     async def set_preset(self, name: str, token: str) -> str:
-        """Return the token."""
+        """Save the position. Return the preset's token."""
 
     async def remove_preset(self, token: str) -> None: ...
     async def go_home(self) -> None: ...
@@ -42,14 +42,14 @@ class Device(Protocol):
         raise _unsupported("read the description")
 
     async def get_encoder(self, profile: str) -> EncoderSettings:
-        """`profile`: token."""
+        """Return the encoder of a profile. `profile`: its token."""
         raise _unsupported("read the encoder settings")
 
     async def set_encoder(self, profile: str, changes: EncoderChanges) -> None:
         raise _unsupported("change the encoder settings")
 
     async def set_clock(self) -> float:
-        """Set the camera's clock to ours. Return the seconds by which it is ahead then."""
+        """Set the camera's clock to ours. Return the remaining seconds by which it is ahead."""
         raise _unsupported("set the clock")
 
     async def get_imaging(self) -> Imaging:

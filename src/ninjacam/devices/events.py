@@ -1,6 +1,6 @@
-"""The events of one camera: keeps a subscription, and reports what is active now.
+"""The events of one camera: keeps a subscription, and reports active events.
 
-Not here: what becomes an event of Ninjacam (`engine.events`).
+Not here: Ninjacam's events (`engine.events`).
 """
 
 import logging
@@ -17,16 +17,16 @@ from ninjacam.onvif.events import DeviceEvent, pull_events
 logger = logging.getLogger("ninjacam.devices")
 
 MIN_ACTIVE_S = 2.0
-"""Seconds for which a moment, or a state that ends sooner, is reported: the engine looks once a second."""
+"""Minimum seconds for which an instant, or a shorter state, is reported: the engine checks once a second."""
 MAX_ACTIVE_S = 12 * 3600.0
-"""A state that is never reported as ended is forgotten after this time."""
+"""Seconds after which a state that is never reported as ended is discarded."""
 MAX_STATES = 64
 BACKOFF = Backoff(first_s=1.0, max_s=30.0)
 
 
 @dataclass(slots=True)
 class _State:
-    """`since_ns`: wall clock. `began_ns`, `until_ns`: monotonic; None: it has not ended."""
+    """An active event. `since_ns`: wall clock. `began_ns`, `until_ns`: monotonic; None: it has not ended."""
 
     since_ns: int
     began_ns: int
@@ -34,7 +34,8 @@ class _State:
 
 
 class DeviceEvents:
-    """Thread: the event loop. `connect` opens the device; `on_change` is called when something begins or ends."""
+    """The events of one camera. `connect` opens the device; `on_change` is called when an event begins or ends.
+    Thread: the event loop."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class DeviceEvents:
         self._trouble = ""
 
     async def run(self) -> None:
-        """Subscribe, again after each error, until `stop`, a rejected login, or a camera without events."""
+        """Subscribe, and again after each error, until `stop`, a rejected login, or a camera without events."""
         await supervise(
             self._pull,
             stop=self._stop,
@@ -70,7 +71,7 @@ class DeviceEvents:
         try:
             await pull_events(await self._connect(), self.take, self._subscribed, clock=self._clock)
         except CommandRejectedError as error:
-            # It has forgotten the subscription, or has too many: another one may succeed.
+            # The camera has discarded the subscription, or has too many: another one may succeed.
             raise CommandError(error.message) from error
 
     def _subscribed(self) -> None:
@@ -78,7 +79,7 @@ class DeviceEvents:
         self._trouble = ""
 
     def _on_error(self, error: NinjacamError, delay_s: float | None) -> None:
-        """Without a subscription, nothing is known to be active."""
+        """End all events: without a subscription, none is known to be active."""
         level = logging.DEBUG if str(error) == self._trouble else logging.INFO
         logger.log(level, "%s: no events from the camera: %s", self._name, error)
         self._trouble = str(error)
@@ -108,7 +109,7 @@ class DeviceEvents:
             state.until_ns = max(self._clock.monotonic_ns(), state.began_ns + round(MIN_ACTIVE_S * 1e9))
 
     def report(self) -> dict[str, Any]:
-        """Return {kind: {"since_ns", "label"}} of what is active; the earliest of each kind."""
+        """Return {kind: {"since_ns", "label"}} of active events; the earliest of each kind."""
         now_ns = self._clock.monotonic_ns()
         oldest_ns = now_ns - round(MAX_ACTIVE_S * 1e9)
         self._states = {

@@ -1,4 +1,4 @@
-"""Cameras without ONVIF that take commands over HTTP: requests, logins and errors that their protocols share.
+"""Cameras without ONVIF that accept commands over HTTP: requests, logins and errors that their protocols share.
 
 Passwords are sent as a digest, and by HTTP Basic only over TLS (`sources.http_session`), as for ONVIF.
 """
@@ -39,7 +39,7 @@ ABILITIES = Abilities(
     absolute_zoom=True,
     max_presets=MAX_PRESETS,
 )
-"""Those of both protocols, which have no query for them."""
+"""The functions of both protocols, which have no query for them."""
 
 
 def split_protocol(url: str) -> tuple[str, str]:
@@ -52,7 +52,7 @@ class HttpDevice(Device):
     """`config.url`: such as dahua+http://host:port/?channel=2. Thread: the event loop."""
 
     path = ""
-    """Of the CGI program for commands."""
+    """Path of the CGI program for commands."""
     confirms = True
     """Whether the response to a command is OK, and never empty."""
 

@@ -1,4 +1,4 @@
-"""Keeps commands away from a camera that has just rejected the login, because cameras lock accounts."""
+"""Blocks commands to a camera that has just rejected the login, because cameras lock accounts."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class LoginGuard:
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """Run a command. Raises: AuthenticationError: the camera rejects it, or has just rejected another one."""
+        """Run a command. Raises: AuthenticationError: the camera rejects it, or has just rejected another command."""
         self.check()
         try:
             yield

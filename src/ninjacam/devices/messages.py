@@ -12,7 +12,7 @@ from ninjacam.core.json_lines import Json
 
 MAX_LINE_BYTES = 256 << 10
 MOVING = frozenset({"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"})
-"""Commands with which a user takes control of the camera, which ends its patrol."""
+"""Commands by which a user takes control of the camera, which end its patrol."""
 
 
 def socket_path(run_dir: Path, slug: str) -> Path:
@@ -27,5 +27,5 @@ _KINDS = {
 
 
 def error_of(values: Json) -> NinjacamError:
-    """Return the error that `NinjacamError.as_dict` made into `values`."""
+    """Return the error from its form as `NinjacamError.as_dict`."""
     return _KINDS.get(str(values.get("code")), CommandError)(str(values.get("message", "")))

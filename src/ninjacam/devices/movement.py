@@ -1,4 +1,4 @@
-"""The dead man's switch: a camera moves only while someone holds the key, and a stop is never lost.
+"""The dead man's switch: a camera moves only while a user holds the key, and a stop is never lost.
 
 See docs/design/0011-onvif.md.
 """
@@ -17,13 +17,14 @@ from ninjacam.core.movement import Vector
 logger = logging.getLogger("ninjacam.devices")
 
 HOLD_S = 0.25
-"""Seconds after its last refresh when a hold ends."""
+"""Seconds after its last refresh at which a hold ends."""
 RENEW_S = 0.5
-"""Interval at which a movement is renewed at the camera, which stops by itself after TIMEOUT_S."""
+"""Interval at which a movement is renewed. The camera stops by itself after TIMEOUT_S."""
 TIMEOUT_S = 1.0
 RETRY_S = 0.25
 REJECTED_RETRY_S = 1.0
-"""Pause after a stop whose login was rejected. It doubles each time, because cameras lock accounts."""
+"""Seconds to pause after a stop whose login was rejected. Doubled each time, because cameras lock accounts.
+"""
 GIVE_UP_S = 60.0
 """Seconds for which a failed stop is repeated."""
 
@@ -39,7 +40,7 @@ class Movement:
     """The held movement of one camera. Thread: the event loop.
 
     `marker`: a file that exists while the camera may be moving, for the next process if this one is killed.
-    `on_error(holder, error)`: a command failed. A holder is whatever identifies a connection.
+    `on_error(holder, error)`: a command failed. A holder is any object that identifies a connection.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Movement:
 
     @property
     def may_move(self) -> bool:
-        """Return whether the camera may be moving by our command."""
+        """Return whether the camera may be moving because of our command."""
         return self._may_move
 
     def recover(self) -> None:
@@ -78,13 +79,13 @@ class Movement:
             self._halt()
 
     def hold(self, holder: object, velocity: Vector, hold_s: float = HOLD_S) -> None:
-        """Start, change or refresh a movement. It ends after `hold_s`. A zero velocity releases."""
+        """Start, change or refresh a movement, which ends after `hold_s`. A zero velocity releases it."""
         if velocity.is_zero:
             self.release(holder)
             return
         until_ns = self._clock.monotonic_ns() + round(hold_s * 1e9)
         if until_ns < self._until_ns and self._guarding is not None:
-            self._guarding.cancel()  # It sleeps until the end of a longer hold.
+            self._guarding.cancel()  # It may be sleeping until the end of a longer hold.
             self._guarding = None
         self._until_ns = until_ns
         self._holder = holder
@@ -103,7 +104,7 @@ class Movement:
             self._halt()
 
     def stop(self) -> None:
-        """Stop at once, even if another client holds the movement, or none of our movements is known."""
+        """Stop at once, even if another client holds the movement, or no movement is known."""
         self._end_hold()
         self._may_move = True
         self._halt()
@@ -119,7 +120,7 @@ class Movement:
         self._changed.set()
 
     async def settle(self) -> None:
-        """Wait until a stop that is on its way is acknowledged."""
+        """Wait until the pending stop is acknowledged."""
         if self._halting is not None:
             await asyncio.shield(self._halting)
 
@@ -149,7 +150,7 @@ class Movement:
         """Send the movement, and renew it while it is held."""
         while self._target is not None:
             if self._halting is not None and not self._halting.done():
-                await asyncio.shield(self._halting)  # A stop that overtakes this move would end it.
+                await asyncio.shield(self._halting)  # A stop that arrives after this move would end it.
             holder, target = self._holder, self._target
             if target is None:
                 return
@@ -166,7 +167,7 @@ class Movement:
                 if was_still and isinstance(error, AuthenticationError):
                     self._unmark()
                 else:
-                    self._halt()  # The camera may have taken the command.
+                    self._halt()  # The camera may have accepted the command.
             finally:
                 self._is_answered.set()
             await self._wait_for_change(RENEW_S)
@@ -191,9 +192,9 @@ class Movement:
             self._halting = asyncio.create_task(self._send_stop(), name="device-stop")
 
     async def _send_stop(self) -> None:
-        """Send Stop until the camera acknowledges one that it received after the last move.
+        """Send Stop until the camera acknowledges one that was sent after the last move.
 
-        If it never does, the marker stays, so the next stop or the next process tries again.
+        If it never does, the marker remains, so that the next stop or the next process retries.
         """
         deadline_ns = self._clock.monotonic_ns() + round(GIVE_UP_S * 1e9)
         rejected_retry_s = REJECTED_RETRY_S
@@ -205,7 +206,7 @@ class Movement:
                 self._on_error(None, error)
                 is_rejected = isinstance(error, AuthenticationError)
                 if not (error.retryable or is_rejected):
-                    self._unmark()  # The camera has no such command.
+                    self._unmark()  # The camera does not support the command.
                     return
                 if self._clock.monotonic_ns() >= deadline_ns:
                     return

@@ -1,4 +1,4 @@
-"""A camera that takes commands by ONVIF: found and opened at the first command."""
+"""A camera that accepts commands by ONVIF. It is found and opened at the first command."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ from ninjacam.sources.urls import parse_url
 
 T = TypeVar("T")
 SEARCH_SCHEME = "onvif"
-"""Scheme of the URL of a host on whose usual ports a device is searched."""
+"""URL scheme for a host on whose common ports the device is searched."""
 DEVICE_PATH = "/onvif/device_service"
 """The path that ONVIF requires (Core Specification, section 5.1.1)."""
 
@@ -42,11 +42,12 @@ class OnvifDevice(Device):
         self._client: OnvifClient | None = None
         self._ptz: Ptz | None = None
         self._video_source = ""
-        """Token of the video source whose imaging settings are meant."""
+        """Token of the video source for imaging settings."""
         self._opening = asyncio.Lock()
         self._movement_guard = LoginGuard(clock)
         self._settings_guard = LoginGuard(clock)
-        """Separate: a camera rejects settings of a user who may only move it, as if the password were wrong."""
+        """Separate, because a camera may reject settings of a user with movement rights only, like an invalid
+        password."""
 
     async def connect(self) -> OnvifClient:
         """Return the client of the device. Raises: SourceError: it was not found."""
@@ -67,12 +68,12 @@ class OnvifDevice(Device):
         return self._ptz
 
     async def _run(self, do: Callable[[Ptz], Awaitable[T]]) -> T:
-        """Open the device and send a command of movement, unless the camera has just rejected the login."""
+        """Open the device and send a movement command, unless the camera has just rejected the login."""
         with self._movement_guard.guarded():
             return await do(await self._open())
 
     async def _call(self, do: Callable[[OnvifClient], Awaitable[T]]) -> T:
-        """Find the device and send it another command, unless the camera has just rejected the login."""
+        """Find the device and send another command, unless the camera has just rejected the login."""
         with self._settings_guard.guarded():
             return await do(await self.connect())
 
@@ -95,7 +96,7 @@ class OnvifDevice(Device):
         await self._run(lambda ptz: ptz.move(velocity, timeout_s))
 
     async def stop(self) -> None:
-        """A rejected login does not keep it from being sent: the camera may be moving."""
+        """Send a stop, even after a rejected login: the camera may be moving."""
         await (await self._open()).stop()
 
     async def move_by(self, translation: Vector) -> None:
@@ -161,7 +162,7 @@ class OnvifDevice(Device):
         await self._image(lambda client, source: imaging.move_focus(client, source, speed))
 
     async def stop_focus(self) -> None:
-        """As for `stop`: sent whenever `move_focus` may have been."""
+        """Stop the focus. Like `stop`, sent whenever `move_focus` may have been."""
         if self._client is not None and self._video_source:
             await imaging.stop_focus(self._client, self._video_source)
 

@@ -1,4 +1,4 @@
-"""A patrol: a camera goes from preset to preset, until it is stopped or a user moves the camera.
+"""A patrol: a camera moves from preset to preset, until it is stopped or a user moves the camera.
 
 Not here: permissions (`ninjacam.actions.patrols`) and storage (`ninjacam.models`).
 """
@@ -21,7 +21,7 @@ MAX_DWELL_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class PatrolStep:
-    """`preset`: the camera's token. `dwell_s`: seconds from the command to go there to the next step."""
+    """A step of a patrol. `preset`: the camera's token. `dwell_s`: seconds from the command to the next step."""
 
     preset: str
     dwell_s: float
@@ -29,7 +29,8 @@ class PatrolStep:
 
 @dataclass(frozen=True, slots=True)
 class PatrolPlan:
-    """`started_at`: when a user started it; a new start is another plan, even with the same steps."""
+    """The steps of a patrol. `started_at`: time of the user's start command; a new start is another plan, even with
+    the same steps."""
 
     steps: tuple[PatrolStep, ...]
     started_at: str
@@ -64,9 +65,8 @@ class Patrol:
         self._error: NinjacamError | None = None
 
     async def run(self) -> None:
-        """Go round until cancelled. A preset that fails is skipped; a rejected login, or a camera that cannot move,
-        ends the patrol.
-        """
+        """Repeat the steps until cancelled. A preset that fails is skipped. A rejected login, or a camera that
+        cannot move, ends the patrol."""
         for number in itertools.cycle(range(len(self.plan.steps))):
             self._step = number
             step = self.plan.steps[number]

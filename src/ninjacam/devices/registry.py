@@ -1,4 +1,4 @@
-"""Finds the adapter for the address of a device: ONVIF, or a protocol that its URL names (`axis+http://…`)."""
+"""Selects the adapter for the address of a device: ONVIF, or the protocol in its URL (`axis+http://…`)."""
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
@@ -10,11 +10,12 @@ from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.sources.base import SourceConfig
 
 ADAPTERS: dict[str, type[HttpDevice]] = {"axis": AxisDevice, "dahua": DahuaDevice}
-"""By the name before the + in the URL."""
+"""Adapters by the name before the + in the URL."""
 
 
 def open_device(config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> Device:
-    """Nothing is connected yet. Raises: ConfigError: the URL names an unknown protocol, or is malformed."""
+    """Return the device, which is not connected yet. Raises: ConfigError: the URL names an unknown protocol, or is
+    malformed."""
     name, _url = split_protocol(config.url)
     if not name:
         return OnvifDevice(config, clock=clock)

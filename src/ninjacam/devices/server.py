@@ -1,4 +1,4 @@
-"""The capture process's end of the device socket: takes commands for one camera and sends them to it."""
+"""The capture process's end of the device socket: receives commands for one camera and sends them to it."""
 
 import asyncio
 import logging
@@ -95,7 +95,7 @@ class DeviceServer:
     # --- patrol ---
 
     def set_patrol(self, plan: PatrolPlan | None) -> None:
-        """Begin a patrol, or end it. The same plan again changes nothing, even if a user has ended it."""
+        """Begin a patrol, or end it. Setting the same plan again changes nothing, even if a user has ended it."""
         if plan == (self._patrol.plan if self._patrol is not None else None):
             return
         self._cancel_patrol()
@@ -111,7 +111,7 @@ class DeviceServer:
         await self._then(self._device.goto_preset(preset))
 
     def _take_control(self) -> None:
-        """End the patrol: a user moves the camera."""
+        """End the patrol, because a user moves the camera."""
         if self._patrol is not None and self._patrolling is not None:
             self._cancel_patrol()
             self._patrol.end()
@@ -192,14 +192,14 @@ class DeviceServer:
         await command
 
     async def _stop(self, _: Json) -> None:
-        """Stop, repeated until it is acknowledged; the sender gets the error of the first try."""
+        """Stop, repeated until it is acknowledged. The sender gets the error of the first attempt."""
         self._movement.stop()
         await self._device.stop()
 
     async def _move_for(self, message: Json) -> None:
-        """Move for a fixed time; the end of the connection does not end it."""
+        """Move for a fixed time, independent of the connection."""
         duration_s = _number(message, "duration_s", 0, MAX_DURATION_S)
-        await self._device.get_abilities()  # The errors of opening it belong to this request.
+        await self._device.get_abilities()  # Errors of opening the device belong to this request.
         self._movement.hold(object(), _vector(message), duration_s)
 
     async def _describe(self, _: Json) -> Json:
@@ -221,7 +221,7 @@ class DeviceServer:
         await self._device.set_imaging(_changes(ImagingChanges, message))
 
     async def _move_focus(self, message: Json) -> None:
-        """Move the focus for a fixed time. It stops even if the process is asked to end meanwhile."""
+        """Move the focus for a fixed time. It is stopped even if the process ends meanwhile."""
         speed, duration_s = _number(message, "speed", -1, 1), _number(message, "duration_s", 0, MAX_FOCUS_S)
         if not speed:
             raise CommandRejectedError("The speed of the focus must not be 0.")

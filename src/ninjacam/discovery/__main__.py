@@ -1,8 +1,8 @@
-"""`python -m ninjacam.discovery`: one search, as a process of its own.
+"""`python -m ninjacam.discovery`: one search, as a separate process.
 
 Reads {"network", "timeout_s", "allowed_networks"} as JSON from the first line of standard input, and prints one JSON
-object per line: {"event": "progress" | "device" | "done" | "error", ...}. Ends when standard input is closed, so that
-no search outlives the process that wanted it.
+object per line: {"event": "progress" | "device" | "done" | "error", ...}. Ends when standard input is closed, so
+that no search outlives the process that started it.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ def main() -> None:
     except NinjacamError as exc:
         _write("error", exc.as_dict())
     except BrokenPipeError:
-        sys.exit(1)  # Nobody reads the results.
+        sys.exit(1)  # The reader of the results has ended.
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Evidence about one address, and the device that it adds up to."""
+"""Evidence about one address, and the device derived from it."""
 
 import math
 import re
@@ -40,17 +40,18 @@ WEIGHTS: dict[Code, float] = {
 }
 """The probability that a device is a camera, given only this evidence. Estimates: no survey of networks exists."""
 MIN_CERTAINTY = 0.3
-"""Devices below it are not reported."""
+"""Minimum certainty of reported devices."""
 MAX_EVIDENCE = 32
 MAX_STREAMS = 8
 _ORDER: tuple[Origin, ...] = ("onvif", "http", "rtsp", "mdns", "ssdp", "neighbour")
-"""Whose maker, model and name count first."""
+"""Origins of evidence in the order in which their maker, model and name take precedence."""
 _RECORDER = re.compile(r"(?<![a-z])(?:nvr|dvr|xvr|hvr|recorder)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundStream:
-    """`state`: "verified" (described without a password), "locked" (needs one), or "guess" (by its maker's habit)."""
+    """A stream of a device. `state`: "verified" (described without a password), "locked" (requires one), or "guess"
+    (a common path of its maker)."""
 
     url: str
     name: Literal["main", "sub"] = "main"
@@ -72,7 +73,7 @@ class FoundStream:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One observation about the device at `address`. Its texts are cleaned."""
+    """One observation about the device at `address`. Its texts are sanitized."""
 
     address: str
     origin: Origin
@@ -91,15 +92,15 @@ class Evidence:
 
 @dataclass(slots=True)
 class FoundDevice:
-    """All evidence about one address. The same code of the same port counts once, however often it arrives."""
+    """All evidence about one address. The same code of the same port counts once."""
 
     address: str
     is_final: bool = False
-    """Nothing more is expected."""
+    """Whether no more evidence is expected."""
     _evidence: dict[tuple[Code, int], Evidence] = field(default_factory=dict)
 
     def add(self, evidence: Evidence) -> bool:
-        """Return whether anything changed. The first evidence of a code and port wins."""
+        """Add evidence, and return whether anything changed. The first evidence of a code and port takes precedence."""
         key = (evidence.code, evidence.port)
         if key in self._evidence or len(self._evidence) >= MAX_EVIDENCE:
             return False
@@ -108,7 +109,7 @@ class FoundDevice:
 
     @property
     def codes(self) -> list[Code]:
-        """The kinds of evidence, the weightiest first."""
+        """Return the kinds of evidence, in descending order of weight."""
         found = {code for code, _port in self._evidence if WEIGHTS[code]}
         return sorted(found, key=lambda code: (-WEIGHTS[code], code))
 
@@ -127,7 +128,7 @@ class FoundDevice:
 
     @property
     def streams(self) -> list[FoundStream]:
-        """Verified ones first, then locked ones, then guesses; each URL once."""
+        """Return the streams: verified ones first, then locked ones, then guesses; each URL once."""
         found: dict[str, FoundStream] = {}
         for stream in sorted(
             (stream for each in self._evidence.values() for stream in each.streams),
@@ -138,7 +139,7 @@ class FoundDevice:
 
     @property
     def needs_password(self) -> bool | None:
-        """False if any stream is open; None: unknown."""
+        """Return False if any stream is open; None: unknown."""
         said = {each.needs_password for each in self._evidence.values()}
         return False if False in said else True if True in said else None
 

@@ -12,13 +12,13 @@ from ninjacam.sources import addresses
 MAX_CONNECTIONS = 1_500
 MAX_AT_ONCE = 48
 MAX_AT_ONCE_PER_DEVICE = 3
-"""Small cameras serve four clients or so."""
+"""Small cameras serve about four clients."""
 CONNECT_TIMEOUT_S = 1.0
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 
 class Dialer:
-    """`opened`: the number of connections tried so far. Thread: the event loop."""
+    """Opens the connections of one search. `opened`: number of attempted connections. Thread: the event loop."""
 
     def __init__(self, scope: Scope, max_connections: int = MAX_CONNECTIONS) -> None:
         self.scope = scope
@@ -33,7 +33,7 @@ class Dialer:
     ) -> AsyncIterator[_Protocol]:
         """Yield a connected protocol; the connection ends with the block.
 
-        Raises: SourceError: it cannot be opened; LimitError: this search has opened too many.
+        Raises: SourceError: it cannot be opened; LimitError: this search has opened too many connections.
         """
         if not self.scope.allows(address):
             raise ForbiddenAddressError(f"{address} is not part of this search.")

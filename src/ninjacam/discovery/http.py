@@ -1,6 +1,6 @@
-"""Asks a web server for one page, and whether it serves MJPEG. No login, no redirects.
+"""Requests one page from a web server, and detects MJPEG. No login, no redirects.
 
-HTTP/1.0, so that no body is chunked.
+Uses HTTP/1.0, so that bodies are not chunked.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _REALM = re.compile(r'realm\s*=\s*"([^"]{0,200})"', re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class WebPage:
-    """The beginning of a response; texts are cleaned."""
+    """The beginning of a response. Texts are sanitized."""
 
     status: int
     server: str
@@ -39,7 +39,7 @@ class WebPage:
 
 
 def parse_page(data: bytes) -> WebPage | None:
-    """Return the page that a response begins with; None: not HTTP. Raises: ProtocolError, NotACameraError."""
+    """Return the page at the beginning of a response; None: not HTTP. Raises: ProtocolError, NotACameraError."""
     end = _HEAD_END.search(data[:MAX_HEAD_BYTES])
     head, body = (data[: end.start()], data[end.end() :]) if end else (data[:MAX_HEAD_BYTES], b"")
     if not head.startswith(b"HTTP/1."):
@@ -60,7 +60,7 @@ def parse_page(data: bytes) -> WebPage | None:
 async def read_page(
     dialer: Dialer, address: str, port: int, path: str, *, max_body_bytes: int = MAX_BODY_BYTES
 ) -> WebPage | None:
-    """Return the page; None: nothing answers in HTTP. The first `max_body_bytes` of its body are read."""
+    """Return the page; None: no HTTP response. At most `max_body_bytes` of its body are read."""
     reader = asyncio.StreamReader(limit=1 << 16)
     data = b""
     try:
@@ -79,7 +79,7 @@ async def read_page(
                             break
                         data += more
             except TimeoutError:
-                pass  # An endless or slow page: what has arrived counts.
+                pass  # An endless or slow page: the received part counts.
         return _parse(data, max_body_bytes)
     except (SourceError, LimitError, OSError):
         return None
@@ -122,7 +122,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 async def inspect_http(dialer: Dialer, address: str, port: int) -> Evidence | None:
-    """Return what the web server at this port suggests; None: nothing, or there is none."""
+    """Return the evidence of the web server at this port; None: there is no server, or it shows nothing."""
     path = MJPEG_PORTS.get(port, "/")
     page = await read_page(dialer, address, port, path)
     if page is None:

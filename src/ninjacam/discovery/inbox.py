@@ -1,4 +1,4 @@
-"""Receives the answers to multicast and unicast queries, counts them, and turns them into evidence."""
+"""Receives the responses to multicast and unicast queries, counts them, and converts them to evidence."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,10 +15,10 @@ MAX_DATAGRAM_BYTES = 8_192
 
 
 class Inbox(asyncio.DatagramProtocol):
-    """One for all sockets of a search. Beyond MAX_DATAGRAMS it closes them, so that a flood costs nothing more.
+    """One for all sockets of a search. Beyond MAX_DATAGRAMS it closes them, so that a flood has no further cost.
 
-    `on_evidence` receives evidence about addresses of the scope; `on_description` the URL of a UPnP description, with
-    the address it is on.
+    `on_evidence` receives evidence about addresses of the scope; `on_description` the URL of a UPnP description,
+    with its address.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Inbox(asyncio.DatagramProtocol):
         try:
             self._read(data, sender)
         except NinjacamError:
-            return  # Malformed: it says nothing.
+            return  # Malformed: not evidence.
 
     def _read(self, data: bytes, sender: str) -> None:
         """Raises: NinjacamError: malformed."""
@@ -70,7 +70,7 @@ class Inbox(asyncio.DatagramProtocol):
                     self._on_evidence(evidence)
 
     def error_received(self, exc: Exception) -> None:
-        """An ICMP error of one address says nothing about the others."""
+        """Ignore ICMP errors: an error of one address does not concern the others."""
 
     def close(self) -> None:
         for transport in self._transports:

@@ -1,8 +1,8 @@
-"""What cameras and phone apps of the large makers call themselves, and the paths of their streams.
+"""The names that cameras and phone apps of large makers report, and the paths of their streams.
 
-Facts from the makers' manuals and from logs in public issue trackers, collected on 2026-11-30. Firmware differs: a path
-is a guess until the camera describes it. UniFi Protect and battery cameras are missing because their URLs contain a
-key, or do not exist. Larix and similar apps publish, so nothing can be found.
+Facts from the makers' manuals and from logs in public issue trackers, collected on 2026-11-30. Firmware differs: a
+path is a guess until the camera describes it. UniFi Protect and battery cameras are missing because their URLs
+contain a key, or do not exist. Larix and similar apps publish, so they cannot be found.
 """
 
 import re
@@ -16,9 +16,8 @@ from ninjacam.discovery.devices import Kind
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """`main`, `sub`: RTSP paths. `words`: regular expression of names and models. `realm`: of RTSP and HTTP challenges
-    and `Server` headers; empty: nothing typical. `ports`: RTSP ports besides 554 and 8554.
-    """
+    """A maker. `main`, `sub`: RTSP paths. `words`: regular expression of names and models. `realm`: of RTSP and HTTP
+    challenges and `Server` headers; empty: nothing typical. `ports`: RTSP ports besides 554 and 8554."""
 
     name: str
     main: str
@@ -71,17 +70,18 @@ MAKERS = (
     Maker("TVT", "/profile1", "/profile2", r"\btvt\b|avycon"),
 )
 MIXED = frozenset(("TP-Link", "Ubiquiti"))
-"""Makers whose routers and access points have web pages, too: their name alone does not suggest a camera."""
+"""Makers whose routers and access points have web pages, too, so that their name alone does not indicate a camera.
+"""
 BY_NAME = {maker.name: maker for maker in MAKERS}
 COMMON_PATHS = ("/", "/live", "/stream", "/cam0", "/test", "/mjpeg/1", "/live/ch0", "/11", "/onvif1")
-"""Paths of RTSP servers whose maker is unknown, before those of the makers."""
+"""Paths for RTSP servers of unknown makers, tried before those of the makers."""
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Software that is recognized by its `Server` header or the title of its web page.
+    """Software recognized by its `Server` header or the title of its web page.
 
-    `path`: its MJPEG stream, on `port`, or on that of the page if 0.
+    `path`: its MJPEG stream, on `port`, or on the page's port if 0.
     """
 
     name: str
@@ -99,17 +99,17 @@ APPS = (
     App("motion", "camera", re.compile(r"^Motion/"), "/"),
 )
 MJPEG_PORTS = {81: "/stream", 4747: "/video"}
-"""Ports that serve a stream and no page: ESP32-CAM and DroidCam. Tried where the maker makes one likely."""
+"""Ports that serve a stream and no page: ESP32-CAM and DroidCam. Tried if the maker makes a stream likely."""
 
 
 def maker_of(*texts: str) -> str:
-    """Return the maker that a name or model contains, or an empty string."""
+    """Return the maker in a name or model, or ""."""
     text = " ".join(texts)
     return next((each.name for each in MAKERS if re.search(each.words, text, re.IGNORECASE)), "")
 
 
 def maker_of_challenge(*texts: str) -> str:
-    """Return the maker whose cameras send one of these realms, `Server` headers or titles, or an empty string."""
+    """Return the maker whose cameras send one of these realms, `Server` headers or titles, or ""."""
     for each in MAKERS:
         if each.realm and any(re.search(each.realm, text, re.IGNORECASE) for text in texts):
             return each.name
@@ -134,8 +134,8 @@ def _prefixes() -> dict[str, tuple[Literal["camera", "mixed", "phone"], str]]:
 def maker_of_mac(mac: str) -> tuple[Literal["camera", "mixed", "phone", ""], str]:
     """Return (kind, maker) by the prefix of a MAC address such as 44:19:b6:01:02:03; empty: unknown.
 
-    `mixed`: a maker of cameras and, more often, of other devices. A locally administered address is a phone that hides
-    its own: ("phone", "").
+    `mixed`: a maker of cameras and, more often, of other devices. A locally administered address belongs to a phone
+    that hides its own: ("phone", "").
     """
     digits = mac.replace(":", "").upper()
     if re.fullmatch(r"[0-9A-F]{12}", digits) is None:

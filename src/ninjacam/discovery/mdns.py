@@ -1,7 +1,7 @@
 """One-shot DNS-SD queries by multicast DNS. Sources: RFC 1035 (messages), RFC 6762 (6.7), RFC 6763.
 
-The query is sent from a port of its own, so responders answer with unicast ("legacy unicast"), and no port is shared
-with a resident responder.
+The query is sent from an ephemeral port, so responders answer by unicast ("legacy unicast"), and the port is not
+shared with another responder on this host.
 """
 
 import struct
@@ -31,7 +31,7 @@ Name = tuple[bytes, ...]
 
 
 def format_query() -> bytes:
-    """Return one message that asks for the instances of all `SERVICES`."""
+    """Return one message that queries the instances of all `SERVICES`."""
     message = _HEAD.pack(0, 0, len(SERVICES), 0, 0, 0)
     for service in SERVICES:
         labels = [*service.encode().split(b"."), b"local"]
@@ -122,7 +122,7 @@ def _read_name(data: bytes, at: int) -> tuple[Name, int]:
 
 
 def _key(name: Name) -> Name:
-    """Names are compared without case."""
+    """Return the key of a name: names are compared without case."""
     return tuple(label.lower() for label in name)
 
 
@@ -150,7 +150,7 @@ class _Records:
 
 
 def parse_answer(data: bytes, sender: str) -> list[Evidence]:
-    """Return the evidence about the sender, or the hosts it names. The caller checks their addresses.
+    """Return the evidence about the sender, or the hosts in its response. The caller checks their addresses.
 
     Raises: ProtocolError.
     """
@@ -160,7 +160,7 @@ def parse_answer(data: bytes, sender: str) -> list[Evidence]:
 
 
 def _evidence(records: _Records, pointer: Record, sender: str) -> Evidence | None:
-    """Return what an instance of a service suggests; None: not a camera."""
+    """Return the evidence of a service instance; None: not a camera."""
     assert isinstance(pointer.data, tuple)
     service = b".".join(pointer.name[:2]).decode("ascii", "replace").lower()
     if service not in SERVICES:

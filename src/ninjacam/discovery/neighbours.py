@@ -1,4 +1,4 @@
-"""The kernel's table of neighbours, which any user may read: which hosts of the attached networks are alive."""
+"""The kernel's neighbour table, which any user may read: the active hosts of the attached networks."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def parse_neighbours(text: str) -> dict[str, str]:
 
 
 def read_neighbours() -> dict[str, str]:
-    """Return `parse_neighbours` of this host's table; empty where there is none."""
+    """Return `parse_neighbours` of this host's table; empty if there is none."""
     try:
         return parse_neighbours(TABLE.read_text("ascii", "replace"))
     except OSError:
@@ -33,7 +33,7 @@ def read_neighbours() -> dict[str, str]:
 
 
 def evidence_of(address: str, mac: str) -> Evidence | None:
-    """Return what the manufacturer of the network card suggests; None: nothing."""
+    """Return the evidence of the network card's manufacturer; None: there is none."""
     kind, maker = maker_of_mac(mac)
     if kind == "camera":
         return Evidence(address, "neighbour", "mac_camera", kind="camera", maker=maker, mac=mac)

@@ -1,4 +1,5 @@
-"""Which addresses may be searched: private networks that are attached to this host, or named by the administrator."""
+"""The addresses that may be searched: private networks that are attached to this host, or specified by the
+administrator."""
 
 import fcntl
 import socket
@@ -32,9 +33,7 @@ class Attached:
 
 
 def attached_networks() -> list[Attached]:
-    """Return the private networks of this host's interfaces that can multicast. Without loopback and point-to-point
-    links.
-    """
+    """Return the private networks of this host's multicast interfaces, without loopback and point-to-point links."""
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         for _, name in socket.if_nameindex()[: 4 * MAX_INTERFACES]:
@@ -42,7 +41,7 @@ def attached_networks() -> list[Attached]:
                 flags = struct.unpack_from("H", _ask(asker, _SIOCGIFFLAGS, name), 16)[0]
                 address = socket.inet_ntoa(_ask(asker, _SIOCGIFADDR, name)[20:24])
                 mask = socket.inet_ntoa(_ask(asker, _SIOCGIFNETMASK, name)[20:24])
-            except OSError:  # It has no IPv4 address, or has just disappeared.
+            except OSError:  # It has no IPv4 address, or has just been removed.
                 continue
             is_usable = flags & _IFF_UP and flags & _IFF_MULTICAST
             if is_usable and not flags & (_IFF_LOOPBACK | _IFF_POINTOPOINT):
@@ -61,7 +60,7 @@ def is_private(address: IPv4Address) -> bool:
 
 
 def parse_network(text: str) -> IPv4Network:
-    """Raises: ConfigError: malformed, not private, or of more than 256 addresses."""
+    """Parse a network. Raises: ConfigError: malformed, not private, or of more than 256 addresses."""
     try:
         network = ip_network(text.strip(), strict=False)
     except ValueError as error:
@@ -114,7 +113,7 @@ class Scope:
         return any(address in each.network for each in self.attached)
 
     def hosts(self) -> list[IPv4Address]:
-        """Return the allowed addresses of the named network, without this host's own attached addresses."""
+        """Return the allowed addresses of the specified network, without this host's own addresses."""
         if self.named is None:
             return []
         hosts = list(self.named.hosts()) or [self.named.network_address]

@@ -1,4 +1,4 @@
-"""Asks an RTSP server what it offers, without a login and without playing: OPTIONS and DESCRIBE."""
+"""Queries the streams of an RTSP server, without a login and without playing: OPTIONS and DESCRIBE."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ from ninjacam.sources.rtsp.tracks import choose_tracks
 
 MAX_PATHS = 28
 MAX_CONNECTIONS = 3
-"""Some servers close the connection after each error."""
+"""Maximum number of connections. Some servers close the connection after each error."""
 ANSWER_TIMEOUT_S = 1.5
 TIMEOUT_S = 6.0
 _REALM = re.compile(r'realm\s*=\s*"([^"]{0,200})"', re.IGNORECASE)
@@ -28,7 +28,8 @@ _REALM = re.compile(r'realm\s*=\s*"([^"]{0,200})"', re.IGNORECASE)
 
 @dataclass(slots=True)
 class _Found:
-    """`speaks`: it has answered in RTSP. `asked`: the paths that need not be asked again."""
+    """The result so far. `speaks`: the server has responded in RTSP. `asked`: paths that need not be requested
+    again."""
 
     speaks: bool = False
     is_done: bool = False
@@ -39,9 +40,9 @@ class _Found:
 
 
 async def inspect_rtsp(dialer: Dialer, address: str, port: int, maker: str = "") -> Evidence | None:
-    """Return what the RTSP server at this port says; None: there is none.
+    """Return the evidence of the RTSP server at this port; None: there is none.
 
-    `maker`: as other evidence suggests; its paths are asked first.
+    `maker`: suggested by other evidence; its paths are requested first.
     """
     found = _Found(maker=maker)
     try:
@@ -50,12 +51,12 @@ async def inspect_rtsp(dialer: Dialer, address: str, port: int, maker: str = "")
                 if await _ask_once(dialer, address, port, found):
                     break
     except (SourceError, LimitError, TimeoutError):
-        pass  # It is not there, has gone, or is too slow: what was found until then counts.
+        pass  # Refused, closed, or too slow: the results until then count.
     return _evidence(address, port, found) if found.speaks else None
 
 
 async def _ask_once(dialer: Dialer, address: str, port: int, found: _Found) -> bool:
-    """Ask on one connection. Return False if the server closed it before the end. Raises: SourceError, LimitError."""
+    """Send requests on one connection. Return False if the server closed it early. Raises: SourceError, LimitError."""
     base = f"rtsp://{address}" if port == 554 else f"rtsp://{address}:{port}"
     async with dialer.connect(lambda: RtspConnection(SYSTEM_CLOCK, address), address, port) as connection:
         try:
@@ -71,7 +72,7 @@ async def _ask_once(dialer: Dialer, address: str, port: int, found: _Found) -> b
 
 
 async def _ask(connection: RtspConnection, method: str, uri: str) -> RtspMessage:
-    """Raises: SourceError, TimeoutError."""
+    """Return the response to a request. Raises: SourceError, TimeoutError."""
     headers = {"Accept": "application/sdp"} if method == "DESCRIBE" else {}
     async with asyncio.timeout(ANSWER_TIMEOUT_S):
         return await connection.request(method, uri, headers)
@@ -92,7 +93,7 @@ def _next_path(found: _Found) -> str | None:
     if found.is_done or len(found.asked) >= MAX_PATHS:
         return None
     known = BY_NAME.get(found.maker)
-    if found.streams:  # The first one is open: ask for the maker's second one, if it was that.
+    if found.streams:  # The first path is open. If it was the maker's main path, request the second one, too.
         sub = known.sub if known is not None and found.streams[0].url.endswith(known.main) else ""
         return sub if sub and sub not in found.asked else None
     first = (known.main,) if known is not None else ()
@@ -128,7 +129,7 @@ def _video_of(body: bytes) -> Track | None:
 
 
 def _discard(*_: object) -> None:
-    """Nothing is played."""
+    """Discard media: nothing is played."""
 
 
 def _evidence(address: str, port: int, found: _Found) -> Evidence:
@@ -150,7 +151,7 @@ def _evidence(address: str, port: int, found: _Found) -> Evidence:
 def expected_streams(
     address: str, port: int, known: Maker | None, state: Literal["locked", "guess"]
 ) -> tuple[FoundStream, ...]:
-    """Return where the streams of a device should be that does not describe them."""
+    """Return the expected streams of a device that does not describe them."""
     base = f"rtsp://{address}" if port == 554 else f"rtsp://{address}:{port}"
     if known is None:
         return (FoundStream(f"{base}/", "main", "guess"),)

@@ -1,6 +1,6 @@
-"""One search: sends queries, finds out which addresses are alive, inspects them, and reports devices as they appear.
+"""One search: sends queries, detects active addresses, inspects them, and reports devices as they appear.
 
-Everything that it opens ends with `Search.run`, whether that returns, fails or is cancelled.
+All resources are released when `Search.run` returns, fails or is cancelled.
 """
 
 import asyncio
@@ -36,11 +36,13 @@ RTSP_PORTS = (554, 8554)
 HTTP_PORTS = (80, 8080)
 ESP32_PORT, DROIDCAM_PORT = 81, 4747
 LISTEN_S = 3.0
-"""Devices delay their answers by up to 1 s; queries are repeated after 0.5 and 1.5 s."""
+"""Seconds to wait for responses. Devices delay them by up to 1 s; queries are repeated after 0.5 and 1.5 s.
+"""
 REPEAT_AFTER_S = (0.0, 0.5, 1.5)
 SWEEP_BATCH, SWEEP_PAUSE_S = 8, 0.01
 SWEEP_PER_SOCKET = 64
-"""A datagram to an address that is not alive stays in the socket's send buffer for 3 s; about 190 fit in."""
+"""Maximum number of datagrams per socket. A datagram to an inactive address stays in the send buffer for 3 s, which
+holds about 190."""
 POLL_S = 0.2
 PROGRESS_S = 0.5
 
@@ -50,7 +52,8 @@ Emit = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
-    """`network`: to be probed, CIDR; empty: only what announces itself. `allowed_networks`: as in `SourceConfig`."""
+    """The options of a search. `network`: CIDR network to probe; "": only devices that announce themselves.
+    `allowed_networks`: as in `SourceConfig`."""
 
     network: str = ""
     timeout_s: float = DEFAULT_TIMEOUT_S
@@ -66,7 +69,7 @@ class SearchConfig:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a search takes from this host; tests replace it."""
+    """The interface of a search to this host. Tests replace it."""
 
     attached: Callable[[], list[Attached]] = attached_networks
     neighbours: Callable[[], dict[str, str]] = neighbours.read_neighbours
@@ -77,13 +80,13 @@ class World:
 
 @dataclass(slots=True)
 class _Host:
-    """An address that is alive. `mac`: empty if unknown, because it is not attached."""
+    """An active address. `mac`: "" if unknown, because its network is not attached."""
 
     mac: str = ""
 
 
 class Search:
-    """Call `run` once."""
+    """One search. Call `run` once."""
 
     def __init__(self, config: SearchConfig, emit: Emit, world: World | None = None) -> None:
         """Raises: ConfigError."""
@@ -137,17 +140,17 @@ class Search:
                 self._take_neighbours()
                 await asyncio.sleep(POLL_S)
             self._take_neighbours()
-            while self._inspections:  # An inspection may reveal further ones.
+            while self._inspections:  # An inspection may find further addresses.
                 await asyncio.wait(set(self._inspections))
 
     # Queries
 
     async def _ask_all(self) -> None:
-        """Ask on each attached network, by multicast, several times because datagrams get lost."""
+        """Send queries on each attached network, by multicast, several times because datagrams may be lost."""
         loop = asyncio.get_running_loop()
         outs: list[asyncio.DatagramTransport] = []
         for attached in self._scope.attached:
-            with contextlib.suppress(OSError):  # An interface that has just gone.
+            with contextlib.suppress(OSError):  # The interface has just been removed.
                 out, _ = await loop.create_datagram_endpoint(lambda: self._inbox, sock=_multicaster(attached))
                 outs.append(out)
         started_s = loop.time()
@@ -160,7 +163,8 @@ class Search:
                 out.sendto(mdns.format_query(), mdns.GROUP)
 
     async def _sweep(self) -> None:
-        """Send a Probe to each address: ONVIF devices answer, and the kernel learns which addresses are alive."""
+        """Send a Probe to each address: ONVIF devices respond, and the kernel's neighbour table lists the active
+        addresses."""
         loop = asyncio.get_running_loop()
         hosts = self._scope.hosts()
         for at in range(0, len(hosts), SWEEP_BATCH):
@@ -227,7 +231,7 @@ class Search:
         task.add_done_callback(self._inspections.discard)
 
     def _inspect(self, address: str) -> None:
-        """Inspect the address, once."""
+        """Inspect an address, once."""
         if address not in self._inspected and len(self._inspected) < MAX_DEVICES:
             self._inspected.add(address)
             self._start(self._inspect_host(address))
@@ -264,7 +268,7 @@ class Search:
             self._note(evidence)
 
     async def _inspect_routed(self, address: str) -> None:
-        """Inspect an address that is not in an attached network, if it accepts or refuses a connection."""
+        """Inspect an address outside the attached networks, if it accepts or refuses a connection."""
         try:
             async with self._dialer.connect(asyncio.Protocol, address, self._world.rtsp_ports[0]):
                 pass
@@ -288,7 +292,7 @@ class Search:
         return self._devices[address].text("maker") if address in self._devices else ""
 
     def _finish(self, device: FoundDevice) -> None:
-        """Add where the maker's cameras have their streams, if the device has not said it itself, and report it."""
+        """Add the maker's usual streams, if the device has not described its own, and report the device."""
         device.is_final = True
         maker = BY_NAME.get(device.text("maker"))
         if maker is not None and not any(stream.state != "guess" for stream in device.streams):

@@ -1,4 +1,4 @@
-"""SSDP, by which UPnP devices are found, and their descriptions. Source: UPnP Device Architecture 1.1."""
+"""SSDP, the discovery protocol of UPnP devices, and device descriptions. Source: UPnP Device Architecture 1.1."""
 
 import re
 from urllib.parse import urlsplit
@@ -21,9 +21,9 @@ def format_search() -> bytes:
 
 
 def parse_answer(data: bytes, sender: str) -> str:
-    """Return the URL of the device's description, if it is on the sender itself; else an empty string.
+    """Return the URL of the device's description, if it is on the sender itself; else "".
 
-    Raises: ProtocolError, NotACameraError: not an answer.
+    Raises: ProtocolError, NotACameraError: not a response.
     """
     message, _ = parse_head(data[:MAX_HEAD_BYTES].strip())
     if message.status != 200:
@@ -40,7 +40,7 @@ def parse_answer(data: bytes, sender: str) -> str:
 
 
 def parse_description(data: bytes, sender: str) -> Evidence | None:
-    """Return the evidence in a description; None: not a camera by its own words. Raises: ProtocolError."""
+    """Return the evidence in a description; None: it does not describe a camera. Raises: ProtocolError."""
     said: dict[str, str] = {}
     for name, text in read_leaves(data):
         said.setdefault(name, clean(text))  # The root device comes first.

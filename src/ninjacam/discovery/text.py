@@ -1,4 +1,4 @@
-"""Cleans text that arrived from the network."""
+"""Sanitizes text from the network."""
 
 MAX_CHARS = 80
 

@@ -1,6 +1,6 @@
-"""WS-Discovery, by which ONVIF devices are found. Source: WS-Discovery 1.0 (2005/04), ONVIF Core, section 7.
+"""WS-Discovery, the discovery protocol of ONVIF devices. Source: WS-Discovery 1.0 (2005/04), ONVIF Core, section 7.
 
-Only the answers are read; the devices' ONVIF services are not called.
+Only the responses are read; the devices' ONVIF services are not called.
 """
 
 import re
@@ -31,7 +31,7 @@ _SCOPE = re.compile(r"onvif://www\.onvif\.org/([A-Za-z_]{1,30})/?(\S*)", re.IGNO
 
 
 def format_probe(kind: str = TYPES[0]) -> bytes:
-    """Return a Probe for devices of this type, with an id of its own."""
+    """Return a Probe for devices of this type, with a new message id."""
     return _ENVELOPE.format(id=uuid.uuid4(), type=kind).encode()
 
 
@@ -69,7 +69,7 @@ def parse_answer(data: bytes, sender: str) -> Evidence | None:
 
 
 def _scopes(text: str) -> dict[str, str]:
-    """Return the first value of each kind of scope, cleaned."""
+    """Return the first value of each kind of scope, sanitized."""
     found: dict[str, str] = {}
     for scope in text.split()[:_MAX_SCOPES]:
         match = _SCOPE.match(scope[:400])

@@ -1,5 +1,4 @@
 """The supervisor of one host: reads the desired state, assigns cameras to processes, keeps these running, reports.
 
-Not here: media of any kind, and Django; the protocols in `specs`, `recording` and `events` say what it
-needs of the outside.
+Not here: media, and Django. The protocols in `specs`, `recording` and `events` define the required interfaces.
 """

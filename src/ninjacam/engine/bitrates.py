@@ -1,6 +1,7 @@
-"""Compares the bitrate of what was recorded in the last hour with that of the same hour in the last days.
+"""Compares the bitrate of the last hour's recordings with that of the same hour on previous days.
 
-The same hour, because a camera sends less data by night. Pure functions. Not here: the sums (`adapters.segment_index`).
+The same hour, because a camera sends less data at night. Pure functions. Not here: the sums
+(`adapters.segment_index`).
 """
 
 from collections.abc import Iterable
@@ -11,12 +12,12 @@ DAYS = 7
 MIN_DAYS = 3
 """Minimum number of days to compare with."""
 MIN_RECORDED_NS = 900 * 10**9
-"""Minimum length of the recordings of an hour: a camera that records events has recorded only some of it."""
+"""Minimum length of an hour's recordings. A camera that records events records only a part of each hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedHour:
-    """Sums of an hour's recordings in one format. `days_ago`: 0: the last hour. `format`: codec and size."""
+    """Sums of an hour's recordings in one format. `days_ago`: 0 for the last hour. `format`: codec and size."""
 
     slug: str
     days_ago: int
@@ -31,7 +32,8 @@ class RecordedHour:
 
 @dataclass(frozen=True, slots=True)
 class BitrateChange:
-    """`recent_bps`: of the last hour. `usual_bps`: median of the same hour of the last days."""
+    """A change of the bitrate. `recent_bps`: that of the last hour. `usual_bps`: median of the same hour on previous
+    days."""
 
     recent_bps: int
     usual_bps: int
@@ -42,9 +44,8 @@ class BitrateChange:
 
 
 def compare_bitrates(hours: Iterable[RecordedHour]) -> dict[str, BitrateChange]:
-    """Return the change of each camera of which enough is recorded. Recordings in another format than that of the last
-    hour do not count: their bitrate is another one by intention.
-    """
+    """Return the change of each camera with enough recordings. Recordings in another format than the last hour's are
+    ignored, because a change of the format changes the bitrate intentionally."""
     by_camera: dict[str, list[RecordedHour]] = {}
     for hour in hours:
         if hour.length_ns >= MIN_RECORDED_NS:

@@ -1,4 +1,5 @@
-"""Reconciles the running processes with the desired state and publishes their status. Loses nothing if it is killed."""
+"""Reconciles the running processes with the desired state and publishes their status. Loses no state if it is
+killed."""
 
 import asyncio
 import contextlib
@@ -42,9 +43,8 @@ STATUS_SOON_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """`recordings_dir`: None: nothing is recorded, whatever the cameras say. `publish_ports`: on which cameras with
-    the URL `push:` publish.
-    """
+    """The configuration of the engine. `recordings_dir`: None disables recording. `publish_ports`: ports for cameras
+    with the URL `push:`."""
 
     run_dir: Path
     cameras_per_capture: int = 16
@@ -55,7 +55,7 @@ class EngineConfig:
 
 
 class Engine:
-    """Thread: the event loop. One per run directory, enforced by `flock` on `engine.lock`."""
+    """The engine of one run directory, enforced by `flock` on `engine.lock`. Thread: the event loop."""
 
     def __init__(
         self,
@@ -69,8 +69,8 @@ class Engine:
         launcher: Launcher | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """Without `index`, recordings are not listed; without `events`, events are not written; without `streams`, the
-        formats of streams are not written; without `launcher`, children start as commands.
+        """Create an engine. Without `index`, recordings are not indexed; without `events`, events are not written;
+        without `streams`, the formats of streams are not stored; without `launcher`, children start as commands.
         """
         self._config = config
         self._wanted = wanted
@@ -101,7 +101,7 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._assigned: dict[str, set[str]] = {}
         self._capture_errors: dict[str, Json] = {}
-        """Errors of cameras whose process died, until their state is no longer connecting."""
+        """Errors of cameras whose process died, until their state is no longer CONNECTING."""
         self._changed = asyncio.Event()
         self._code_saved_ns = 0  # Wall clock.
 
@@ -177,7 +177,7 @@ class Engine:
         )
 
     async def _adopt_running(self) -> None:
-        """Find the child processes of an engine that was killed, and adopt them."""
+        """Find the child processes of a killed engine, and adopt them."""
         for path in sorted(self._config.run_dir.glob("*.control")):
             kind = KINDS.get(_kind_name(path.stem))
             if kind is not None and await (child := self._child(path.stem, kind)).adopt():
@@ -262,7 +262,7 @@ class Engine:
             self._tasks[f"ending-{name}-{id(task)}"] = task
         self._tasks = {name: task for name, task in self._tasks.items() if not task.done()}
         self._assigned = {name: {entry["slug"] for entry in job["cameras"]} for name, job in work.items()}
-        # Processes that lose a camera are updated before those that get it, so no camera is opened twice.
+        # Update processes that lose a camera before those that get it, so that no camera is opened twice.
         for name, job in work.items():
             if name not in self._children:
                 self._begin(self._child(name, KINDS[_kind_name(name)]))
@@ -351,7 +351,7 @@ class Engine:
 
 
 def _place_of(camera: CameraSpec) -> str:
-    """Return the name of the capture process that the camera needs; "": any."""
+    """Return the name of the capture process that the camera requires; "": any."""
     try:
         if waits_for_publisher(camera.source):
             return PUBLISHED_CAPTURE

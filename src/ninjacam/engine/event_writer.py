@@ -1,4 +1,4 @@
-"""Writes the events that the engine has found to the log of events, and tries again while the log is away."""
+"""Writes the engine's events to the event log, and retries while the log is unavailable."""
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.engine.events import EngineEvent, EventKeeper, EventLog
@@ -19,13 +19,13 @@ class EventWriter:
         self._clock = clock
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await self.write_once()
             await self._clock.sleep(until_tick_s(WRITE_EVERY_S, self._clock))
 
     async def write_once(self) -> None:
-        """Write the events that are new. First of all adopt those that a previous engine has left ongoing."""
+        """Write new events. The first call adopts the ongoing events of a previous engine."""
         if not self._events.adopted:
             ongoing = await self._storage.run(self._log.ongoing)
             if ongoing is None:

@@ -1,7 +1,7 @@
 """Conditions that the engine observes: cameras that are down, recordings that fail, a full disk.
 
-Each is one event that lasts as long as the condition. Pure bookkeeping: `engine.event_writer` writes changes to the
-log. Not here: where the log is stored (`ninjacam.adapters`).
+Each is one event that lasts while the condition holds. Pure bookkeeping: `engine.event_writer` writes changes to the
+log. Not here: storage of the log (`ninjacam.adapters`).
 """
 
 import logging
@@ -26,15 +26,14 @@ _DOWN = {CameraState.STALLED, CameraState.RECONNECTING, CameraState.FAILED}
 
 
 def _label(error: Mapping[str, Any]) -> str:
-    """Users who may replay the camera read it, so it is the text for viewers."""
+    """Return the text for viewers, because users who may replay the camera read it."""
     return str((for_viewers(error) or {}).get("message", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An event begins when the condition has held for `begin_after_s`, and ends when it has not for `end_after_s`.
-    Its times are those of the changes.
-    """
+    """An event begins when the condition has held for `begin_after_s`, and ends when it has not held for
+    `end_after_s`. The event's times are those of the changes."""
 
     kind: str
     begin_after_s: float
@@ -45,16 +44,17 @@ class Rule:
 CAMERA_DOWN = Rule("camera_down", 5, 5)
 RECORDING_FAILED = Rule("recording_failed", 3, 30)
 DISK_FULL = Rule("disk_full", 0, 600)
-"""If recordings fill the disk constantly, the oldest file is deleted about once per file length."""
+"""Ends late: if recordings fill the disk constantly, the oldest file is deleted about once per file length.
+"""
 SCENE_END_AFTER_S = 30.0
-"""A new engine finds within this time that a condition continues."""
+"""Seconds within which a new engine detects that a condition continues."""
 DISK_LOW = Rule("disk_low", 0, 60)
-"""Other files fill the disk."""
+"""Files other than recordings fill the disk."""
 SCENE_RULES = {code: Rule(f"camera_{code}", 0, SCENE_END_AFTER_S) for code in ("black", "covered", "frozen")}
-"""By the code of the finding (`engine.findings`), which has already lasted."""
+"""By the code of the finding (`engine.findings`), which has its own delay."""
 RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL, DISK_LOW, *SCENE_RULES.values())
 DEVICE_END_AFTER_S = 5.0
-"""Cameras report motion again and again: within this time, it is one event."""
+"""Cameras report motion repeatedly: reports within this time are one event."""
 DISK_LOW_TEXT = (
     "Other files fill the disk of the recordings, so recordings cannot grow any more. "
     "Free some space, or lower free_bytes in RETENTION."
@@ -65,7 +65,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """`slug`, `kind` and `start_ns` identify it. `end_ns`: None while it is ongoing. Wall clock."""
+    """An event, identified by `slug`, `kind` and `start_ns`. `end_ns`: None while it is ongoing. Times: wall clock."""
 
     slug: str
     kind: str
@@ -89,9 +89,8 @@ class EventLog(Protocol):
 
 @dataclass(slots=True)
 class _Condition:
-    """A condition of one kind and camera. Time since it `holds` or is not: monotonic, and by the wall clock.
-    `event`: the ongoing event.
-    """
+    """A condition of one kind and camera. The times since which it `holds` or not: monotonic and wall clock.
+    `event`: the ongoing event."""
 
     holds: bool
     since_ns: int
@@ -100,7 +99,8 @@ class _Condition:
 
 
 class EventKeeper:
-    """Thread: the event loop. Creates nothing before `adopt`, so that no event is created twice."""
+    """Tracks all conditions. Creates no event before `adopt`, so that no event is created twice. Thread: the event
+    loop."""
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -127,7 +127,7 @@ class EventKeeper:
 
     def _observe_camera(self, slug: str, status: Mapping[str, Any]) -> None:
         state, error = status.get("state"), status.get("error") or {}
-        if state != CameraState.CONNECTING:  # Neither down nor up.
+        if state != CameraState.CONNECTING:  # The camera is neither down nor up.
             down = state in _DOWN
             data = {"state": str(state), "code": error.get("code", "")}
             self._observe(CAMERA_DOWN, slug, down, _label(error), data, status.get("last_video_ns"))
@@ -146,7 +146,7 @@ class EventKeeper:
             self._observe(rule, slug, finding is not None, label, {}, since_ns)
 
     def _observe_device(self, slug: str, active: Mapping[str, Mapping[str, Any]]) -> None:
-        """`active`: as `devices.events.DeviceEvents.report` returns it."""
+        """Process the events of a camera. `active`: as `devices.events.DeviceEvents.report` returns it."""
         for kind in {*active, *(kind for camera, kind in self._of_devices if camera == slug)}:
             found = active.get(kind)
             rule = Rule(kind, 0, DEVICE_END_AFTER_S, triggers_recording=True)
@@ -156,7 +156,8 @@ class EventKeeper:
         self._of_devices &= self._conditions.keys()
 
     def observe_disk(self, is_full: bool, is_low: bool) -> None:
-        """`is_full`: recordings were deleted for new ones. `is_low`: other files leave too little space."""
+        """Process the state of the disk. `is_full`: recordings were deleted for new ones. `is_low`: other files
+        leave too little space."""
         if self.adopted:
             self._observe(
                 DISK_FULL,
@@ -168,7 +169,7 @@ class EventKeeper:
             self._observe(DISK_LOW, HOST, is_low, DISK_LOW_TEXT, {})
 
     def disk_status(self) -> Json:
-        """Return whether the events of the disk are ongoing, for the status."""
+        """Return whether the disk's events are ongoing, for the status."""
         return {"disk_full": self._host_has(DISK_FULL), "disk_low": self._host_has(DISK_LOW)}
 
     def _host_has(self, rule: Rule) -> bool:
@@ -215,19 +216,19 @@ class EventKeeper:
         now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
         for event in ongoing:
             condition = self._conditions.get((event.slug, event.kind))
-            if condition is not None:  # Already created twice: end one.
+            if condition is not None:  # A duplicate: end one of them.
                 self._end(condition, event.start_ns)
             self._conditions[event.slug, event.kind] = _Condition(True, now_ns, wall_ns, event)
             if event.kind not in _OWN_KINDS:
                 self._of_devices.add((event.slug, event.kind))
 
     def take(self) -> list[EngineEvent]:
-        """Return new and changed events, each in its latest form."""
+        """Return new and changed events, each in its latest state."""
         waiting, self._waiting = self._waiting, {}
         return list(waiting.values())
 
     def give_back(self, events: Iterable[EngineEvent]) -> None:
-        """The log was unavailable: keep these for the next attempt, unless there are newer ones."""
+        """Keep these events for the next attempt, unless there are newer states. Call it if the log was unavailable."""
         newer, self._waiting = self._waiting, {}
         for event in (*events, *newer.values()):
             self._enqueue(event)

@@ -1,8 +1,8 @@
-"""Findings: what is unusual about a camera, in the owner's words, with one sentence of advice each.
+"""Findings: unusual conditions of a camera, each with one sentence of advice for the owner.
 
-Each finding is a limit of one figure (`CHECKS`), which must be crossed for some time, and crossed back by some distance
-for some time. Pure bookkeeping. Not here: measuring the figures (`ninjacam.capture`, `ninjacam.vision`,
-`engine.bitrates`). docs/design/0013-camera-health.md
+Each finding is a limit of one figure (`CHECKS`). It begins and ends when the figure has been beyond the limit, or
+back within it by some margin, for some time. Pure bookkeeping. Not here: measuring the figures (`ninjacam.capture`,
+`ninjacam.vision`, `engine.bitrates`). docs/design/0013-camera-health.md
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ from ninjacam.engine.bitrates import BitrateChange
 Json = dict[str, Any]
 _RUNNING = (CameraState.LIVE, CameraState.STALLED)
 UNKNOWN_AFTER_S = 120.0
-"""Seconds after which a finding ends whose figure is unknown: a camera that reconnects is still the same."""
+"""Seconds after which a finding with an unknown figure ends. A reconnect alone does not change a camera."""
 
 
 class Level(StrEnum):
-    """INFO: worth knowing. WARNING: some video is lost or late. PROBLEM: the camera does not show what it should."""
+    """INFO: notable. WARNING: some video is lost or late. PROBLEM: the camera does not show its scene."""
 
     INFO = "info"
     WARNING = "warning"
@@ -31,9 +31,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Everything that is known of a camera. `report`: its status. `scene`: figures of its decoded frames, as
-    `vision.scene.SceneWatch.report` returns them; empty: it is not decoded.
-    """
+    """All figures of a camera. `report`: its status. `scene`: figures of its decoded frames, as
+    `vision.scene.SceneWatch.report` returns them; empty if it is not decoded."""
 
     report: Mapping[str, Any] = field(default_factory=dict)
     scene: Mapping[str, Any] = field(default_factory=dict)
@@ -42,10 +41,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `value`: the figure, None: unknown. `begin`, `end`: limits at which the finding begins and ends;
-    large values are unusual if `begin` is above `end` or equal, else small ones. `warning`, `problem`: limits of these
-    levels. `label`: one or two words for lists. `message`: a sentence with numbers and units.
-    """
+    """The definition of one finding. `value`: returns the figure, None: unknown. `begin`, `end`: limits at which the
+    finding begins and ends; large values are unusual if `begin` is at least `end`, else small ones. `warning`,
+    `problem`: limits of these levels. `label`: one or two words for lists. `message`: a sentence with numbers and
+    units."""
 
     code: str
     label: str
@@ -78,13 +77,14 @@ def _reported(name: str) -> Callable[[Figures], float | None]:
 
 
 def _frame_share(figures: Figures) -> float | None:
-    """Return the sent share of the declared frames."""
+    """Return the number of sent frames as a fraction of the declared frames."""
     mean_fps, declared_fps = figures.report.get("mean_fps"), figures.report.get("declared_fps")
     return mean_fps / declared_fps if mean_fps is not None and declared_fps else None
 
 
 def _key_interval_s(figures: Figures) -> float | None:
-    """Return None if each frame is a key frame: the camera just sends few frames, or single images."""
+    """Return the key frame interval; None if each frame is a key frame, because the camera then sends few frames or
+    single images."""
     report = figures.report
     interval_s, mean_fps = report.get("key_interval_s"), report.get("mean_fps")
     if not interval_s or report.get("codec") == Codec.MJPEG.label:
@@ -102,7 +102,7 @@ def _bitrate_share(figures: Figures) -> float | None:
 
 
 BLACK_LEVEL, NOT_BLACK_LEVEL = 30.0, 36.0
-"""Brightness (8 bits of luma, of which video uses 16 to 235) of the brightest part of a frame that shows nothing."""
+"""Brightness (8 bits of luma, of which video uses 16 to 235) of the brightest part of a black frame."""
 
 
 def _brightest(figures: Figures) -> float | None:
@@ -110,7 +110,7 @@ def _brightest(figures: Figures) -> float | None:
 
 
 def _unless_black(name: str) -> Callable[[Figures], float | None]:
-    """A black frame has no detail, and does not change: one finding is enough."""
+    """Return None for a black frame, which has no detail and does not change: one finding is sufficient."""
 
     def value(figures: Figures) -> float | None:
         brightest = _brightest(figures)
@@ -236,7 +236,7 @@ CHECKS = (
         advice="Restart the camera.",
     ),
 )  # fmt: skip
-"""All findings. The most serious one of a level is the last."""
+"""All findings. Within a level, the most serious one is the last."""
 _RANKS = {(level, check.code): rank for rank, (level, check) in enumerate(product(Level, CHECKS))}
 
 
@@ -245,9 +245,8 @@ _RANKS = {(level, check.code): rank for rank, (level, check) in enumerate(produc
 
 @dataclass(slots=True)
 class _Condition:
-    """State of a check. `is_beyond`: whether the figure is beyond the limit, since `changed_ns` (monotonic) and
-    `changed_wall_ns`. `finding`: None while it has not been there for long enough.
-    """
+    """The state of a check. `is_beyond`: whether the figure is beyond the limit, since `changed_ns` (monotonic) and
+    `changed_wall_ns`. `finding`: None until the condition has lasted long enough."""
 
     is_beyond: bool
     changed_ns: int

@@ -1,4 +1,4 @@
-"""The table of the engine's children: what each kind of process runs, what it works on, and how it is watched."""
+"""The table of the engine's children: for each kind of process, its entry point, its work, and its monitoring."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,12 +24,13 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class ProcessKind:
-    """The name of a process is that of its kind, a hyphen, and what distinguishes it from others of its kind.
+    """A kind of process. A process name consists of the kind's name, a hyphen, and a suffix that is unique within
+    the kind.
 
-    `work(situation)`: process name -> its work. A process runs while it has an entry there.
-    `hang_s`: without a report for this long, a process is killed.
-    `reads_cameras`: it opens cameras, and reports their states. `runs_user_code`: it runs processors, and reports their
-    views; its crashes are attributed to them. `records`: it gets the directory of recordings.
+    `work(situation)`: process name -> its work. A process runs while it has an entry there. `hang_s`: seconds
+    without a report after which a process is killed. `reads_cameras`: it opens cameras, and reports their states.
+    `runs_user_code`: it runs processors, and reports their views; its crashes are attributed to them. `records`: it
+    gets the directory of recordings.
     """
 
     name: str

@@ -11,7 +11,7 @@ from ninjacam.engine.specs import CameraSpec
 OWN_CAPTURE = "capture-own-"
 """Prefix of the name of a capture process with a single camera, for sources that run native code on camera data."""
 PUBLISHED_CAPTURE = "capture-published"
-"""Name of the capture process that has the ports on which cameras publish."""
+"""Name of the capture process that listens on the ports for publishing cameras."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,8 @@ def make_plan(
     vision_workers: int,
     place_of: Callable[[CameraSpec], str],
 ) -> ProcessPlan:
-    """`running`: process name -> its current slugs. `place_of`: returns the name of
-    the capture process that the camera needs; "": any.
-    """
+    """Return the plan. `running`: process name -> its current slugs. `place_of`: returns the name of the capture
+    process that the camera requires; "": any."""
     enabled = sorted((c for c in cameras if c.enabled and c.error is None), key=lambda c: c.slug)
     capture = _fill(
         "capture",
@@ -54,7 +53,7 @@ def make_plan(
 def _spread(
     names: list[str], cameras: list[CameraSpec], running: Mapping[str, Collection[str]]
 ) -> dict[str, list[CameraSpec]]:
-    """Leave cameras where they run, and give the others to the processes that have the fewest."""
+    """Keep running cameras in their processes, and assign the others to the processes with the fewest cameras."""
     shared: dict[str, list[CameraSpec]] = {name: [] for name in names}
     unassigned = []
     for camera in cameras:

@@ -1,6 +1,6 @@
-"""Keeps the index of the recordings: files that capture reports, files that the index has missed, and retention.
+"""Maintains the index of the recordings: files that capture reports, files missing from the index, and retention.
 
-Not here: where the index is stored (`ninjacam.adapters`), and events (`engine.events`).
+Not here: storage of the index (`ninjacam.adapters`), and events (`engine.events`).
 """
 
 import logging
@@ -19,14 +19,12 @@ WRITE_EVERY_S = 1.0
 RETAIN_EVERY_S = 10.0
 COMPARE_EVERY_S = 600.0
 MAX_WAITING = 4096
-"""Maximum number of files that wait for the database: 4 hours of 16 cameras. Further ones are dropped, and found by
-the scan.
-"""
+"""Maximum number of files that wait for the database: 4 hours of 16 cameras. Further ones are dropped, and the scan
+finds them."""
 LOOK_BACK_NS = 24 * 3600 * 10**9
 SCAN_EVERY_S = 600.0
 SCAN_AGAIN_S = 10.0
-"""Seconds after a start or a crash: by then, capture has restarted and repaired its last files, which are no longer
-changing.
+"""Seconds after a start or a crash until the scan: by then, capture has restarted and repaired its last files.
 """
 
 
@@ -39,23 +37,23 @@ class SegmentIndex(Protocol):
         """Add or update files in one transaction."""
 
     def catch_up(self, since_ns: int) -> int:
-        """Index the files since then that are missing or outdated. Return their number."""
+        """Index the missing or outdated files since then. Return their number."""
         ...
 
     def retain(self) -> Json:
-        """Delete what exceeds the limits. Return the usage for the status, including "disk_full" and "disk_low"."""
+        """Delete recordings over the limits. Return the usage for the status, including "disk_full" and "disk_low"."""
         ...
 
     def compare_bitrates(self) -> Mapping[str, BitrateChange]:
-        """Return how the bitrate of each camera has changed, of which enough is recorded."""
+        """Return the change of the bitrate of each camera with enough recordings."""
         ...
 
     def close(self) -> None:
-        """From any thread: stop whatever runs soon."""
+        """End a running call soon. Thread: any."""
 
 
 class RecordingKeeper:
-    """Thread: the event loop."""
+    """Maintains the index. Thread: the event loop."""
 
     def __init__(
         self,
@@ -65,7 +63,8 @@ class RecordingKeeper:
         on_disk: Callable[[bool, bool], None],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`on_disk`: called every ten seconds with whether the disk is full, and whether other files fill it."""
+        """Create the keeper. `on_disk`: called every ten seconds with whether the disk is full, and whether other
+        files fill it."""
         self._index = index
         self._storage = storage
         self._on_disk = on_disk
@@ -91,7 +90,8 @@ class RecordingKeeper:
                 self.scan_later(segment.start_ns)
 
     def capture_ended(self) -> None:
-        """A capture process died: its last reports may be missing, and its successor repairs the files."""
+        """Schedule a scan, because a capture process died: its last reports may be missing, and its successor
+        repairs the files."""
         self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=SCAN_AGAIN_S)
 
     def scan_later(self, since_ns: int, *, after_s: float = 0) -> None:
@@ -105,7 +105,7 @@ class RecordingKeeper:
         return {**self._held, "waiting": len(self._waiting), "error": self._storage.error}
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         retained_ns: int | None = None
         try:
             while True:
@@ -132,7 +132,7 @@ class RecordingKeeper:
     async def _write_once(self) -> None:
         batch, self._waiting = self._waiting, {}
         if batch and await self._storage.run(lambda: self._add(batch)) is None:
-            self._waiting = {**batch, **self._waiting}  # Reports received meanwhile are newer.
+            self._waiting = {**batch, **self._waiting}  # Newer reports take precedence.
             while len(self._waiting) > MAX_WAITING:
                 self.scan_later(self._waiting.pop(next(iter(self._waiting))).start_ns)
         if self._scan_since_ns is not None and self._clock.monotonic_ns() >= self._scan_at_ns:

@@ -1,4 +1,4 @@
-"""Decides which recordings retention deletes. Pure planning: Django's side deletes files together with rows.
+"""Decides which recordings retention deletes. Pure planning: `ninjacam.adapters` deletes files together with rows.
 
 Limits in bytes come first, then age. Only recordings that have a row are considered, never protected ones or those
 being written.
@@ -7,9 +7,9 @@ Which camera must delete: a camera that exceeds its own budget. If all recording
 that has grown most; cameras that hold less than half of an equal share are skipped while others hold more, so that a
 new camera on a full disk can build up a history.
 
-Free space: recordings are deleted only for recordings. The watermark deletes at most as much as was recorded since
-there was last enough space. It never compensates for other files, because otherwise anything that fills the disk (a
-log, a database, an upload) would delete recordings; the engine raises an alarm instead.
+Free space: recordings are deleted only for recordings. The watermark deletes at most as many bytes as were recorded
+since there was last enough space. It never compensates for other files, because otherwise a growing log, database or
+upload would delete recordings; the engine raises an alarm instead.
 """
 
 from collections import deque
@@ -25,7 +25,8 @@ ALARM_SHARE = 0.9
 miss the watermark by a few.
 """
 ROOMY_SHARE = 1.25
-"""Multiple of the watermark above which the disk is far from full, and the growth of the cameras is counted from 0."""
+"""Multiple of the watermark above which the disk counts as far from full, and the growth of the cameras is reset.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class RetentionRules:
         return min(MAX_WATERMARK_BYTES, int(disk_bytes * WATERMARK_SHARE))
 
     def are_kept(self, used_bytes: Mapping[str, int], disk: "Disk", growth: "Growth") -> bool:
-        """Return whether nothing must be deleted, judged by sizes alone, so that the oldest need not be queried."""
+        """Return whether no recording must be deleted, judged by sizes alone, so that the oldest need not be
+        queried."""
         return not (
             self.days
             or (growth.owed_bytes > 0 and disk.free_bytes < self.watermark_bytes(disk.size_bytes))
@@ -85,12 +87,12 @@ class Growth:
     by_camera: dict[str, int] = field(default_factory=dict)
 
     def add(self, slug: str, more_bytes: int) -> None:
-        """`more_bytes`: negative for deleted files."""
+        """Add the size of a new file. `more_bytes`: negative for deleted files."""
         self.owed_bytes += more_bytes
         self.by_camera[slug] = self.by_camera.get(slug, 0) + more_bytes
 
     def settle(self, rules: RetentionRules, used_bytes: int, disk: Disk) -> None:
-        """Call after retention has run."""
+        """Update the state after retention has run."""
         watermark_bytes = rules.watermark_bytes(disk.size_bytes)
         if disk.free_bytes >= watermark_bytes:
             self.owed_bytes = min(0, self.owed_bytes)
@@ -100,7 +102,7 @@ class Growth:
 
 
 def is_filled_by_others(rules: RetentionRules, disk: Disk, growth: Growth) -> bool:
-    """Return whether free space is low although recordings have been deleted for everything that was recorded."""
+    """Return whether free space is low although retention has deleted as much as was recorded."""
     min_bytes = rules.watermark_bytes(disk.size_bytes) * ALARM_SHARE
     return growth.owed_bytes <= 0 and disk.free_bytes < min_bytes
 
@@ -159,7 +161,8 @@ def plan_retention(
 def _choose_payer(
     waiting: Mapping[str, Sequence[Held]], used_bytes: Mapping[str, int], grown_bytes: Mapping[str, int]
 ) -> str:
-    """Return the camera that makes room next: not small, and grown most; the largest where none has grown."""
+    """Return the camera that must delete next: not a small one, and the one that has grown most, or else the
+    largest."""
     small_bytes = sum(used_bytes.values()) / (2 * max(1, len(used_bytes)))
     return max(
         waiting,

@@ -1,4 +1,4 @@
-"""The desired state of this host: plain values, equal if nothing has to be done."""
+"""The desired state of this host: plain values, which are equal if no process must change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from ninjacam.sources.base import SourceConfig
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """Another stream of a camera, which is connected while it is needed. `revision`, `error`: as of a camera.
+    """A stream besides `main`, connected while it is used. `revision`, `error`: as of a camera.
 
-    `width_px`: width last seen; 0: never seen.
+    `width_px`: last known width; 0: unknown.
     """
 
     name: str
@@ -29,11 +29,11 @@ class CameraSpec:
     """A camera that should run. `revision` changes whenever its capture must restart; recording settings do not
     change it.
 
-    `record`: "events": record what is captured within the windows `keep`, (from, until) in ns of the wall clock, of
-    which some may start up to `record_before_s` ago when they are reported. `error`: NinjacamError.as_dict() if it
-    cannot run at all (its credentials cannot be decrypted), else None. `width_px`: width of `main` last seen; 0: never
-    seen. `streams`: besides `main`. `record_stream`: the stream to record. `detect_stream`: the stream for processors;
-    "": chosen for each.
+    `record`: "events": record the windows `keep`, (from, until) in ns of the wall clock, which may start up to
+    `record_before_s` before they are reported. `error`: `NinjacamError.as_dict()` if it cannot run at all (its
+    credentials cannot be decrypted), else None. `width_px`: last known width of `main`; 0: unknown. `streams`:
+    besides `main`. `record_stream`: the stream to record. `detect_stream`: the stream for processors; "": selected
+    for each.
     """
 
     slug: str
@@ -47,16 +47,17 @@ class CameraSpec:
     keep: tuple[tuple[int, int], ...] = ()
     error: dict[str, Any] | None = None
     device: SourceConfig | None = None
-    """How to send commands to the camera (ONVIF); None: not at all. A change does not restart capture."""
+    """The device that executes commands (ONVIF); None: commands are not supported. A change does not restart
+    capture."""
     patrol: PatrolPlan | None = None
-    """The patrol that should run; None: none."""
+    """The patrol to run, or None."""
     width_px: int = 0
     streams: tuple[StreamSpec, ...] = ()
     record_stream: str = MAIN
     detect_stream: str = ""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     processors: tuple[str, ...] = ()
-    """Processor -> option -> the value that was set for this camera."""
+    """Processor -> option -> its value for this camera."""
     zones: tuple[Zone, ...] = ()
 
     @property
@@ -73,15 +74,15 @@ class CameraSpec:
 
 @dataclass(frozen=True, slots=True)
 class WantedState:
-    """Everything that this host should run."""
+    """The desired state of this host."""
 
     cameras: tuple[CameraSpec, ...] = ()
     has_jobs: bool = False
-    """Whether the process that makes exports is needed."""
+    """Whether the process for exports and webhooks is needed."""
 
 
 class Wanted(Protocol):
-    """Source of the desired state: the database on Django's side, a list in tests."""
+    """Source of the desired state: the database, or a list in tests."""
 
     def is_current(self) -> bool:
         """Return whether the last result of `read` is still valid; False if unknown. Called in the event loop once a

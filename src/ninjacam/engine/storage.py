@@ -1,6 +1,6 @@
-"""The one thread in which the engine works on the database and on the disk of the recordings.
+"""The engine's only thread for the database and for the disk of the recordings.
 
-One thread, so that adding, scanning and deleting never overlap, and the event loop waits for neither.
+With one thread, adding, scanning and deleting never overlap, and the event loop does not block.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 class StorageThread:
-    """Call it in the event loop. The thread starts at the first use."""
+    """Runs functions in the thread, which starts at the first use. Call it in the event loop."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine-storage")
         self.error: Json | None = None
-        """Why the last work failed; None: it succeeded."""
+        """The error of the last call, or None if it succeeded."""
 
     async def run(self, work: Callable[[], T]) -> T | None:
         """Return what `work` returns, or None if it raises NinjacamError, which is logged once per outage."""
@@ -38,5 +38,5 @@ class StorageThread:
         return result
 
     def close(self) -> None:
-        """Work that is waiting is dropped; work that is running is not waited for."""
+        """Drop pending calls, without waiting for a running one."""
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,6 +1,6 @@
-"""The format of each stream as it was last seen, which the rules that choose a stream need while it is not connected.
+"""The last known format of each stream, by which a stream is selected while it is not connected.
 
-Pure bookkeeping, and the loop that writes changes. Not here: where they are stored (`ninjacam.adapters`).
+Pure bookkeeping, and the loop that writes changes. Not here: storage (`ninjacam.adapters`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,14 +15,14 @@ from ninjacam.engine.storage import StorageThread
 
 LOOK_EVERY_S = 5.0
 WRITE_EVERY_S = 60.0
-"""Minimum seconds between two writes about the same stream."""
+"""Minimum seconds between two writes for the same stream."""
 MIN_CHANGE = 0.25
-"""Change of the frame rate or bitrate, as a fraction, that is worth a write."""
+"""Minimum change of the frame rate or bitrate, as a fraction, that is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenStream:
-    """`slug` and `name` identify it. `seen_ns`: wall clock."""
+    """The last known format of a stream, identified by `slug` and `name`. `seen_ns`: wall clock."""
 
     slug: str
     name: str
@@ -34,7 +34,7 @@ class SeenStream:
     seen_ns: int
 
     def differs(self, other: "SeenStream") -> bool:
-        """Return whether the difference matters."""
+        """Return whether the difference is large enough to be written."""
         same = (self.codec, self.width_px, self.height_px) == (other.codec, other.width_px, other.height_px)
         return (
             not same or _has_changed(self.fps, other.fps) or _has_changed(self.bitrate_bps, other.bitrate_bps)
@@ -46,14 +46,14 @@ def _has_changed(now: float, before: float) -> bool:
 
 
 class StreamLog(Protocol):
-    """Stores what was seen."""
+    """Stores the formats of streams."""
 
     def put(self, seen: Sequence[SeenStream]) -> None:
-        """Called in one thread. Raises: NinjacamError: the database is unavailable."""
+        """Write the formats. Called in one thread. Raises: NinjacamError: the database is unavailable."""
 
 
 class StreamKeeper:
-    """Compares reports with what was written."""
+    """Compares reports with the stored formats."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -62,7 +62,7 @@ class StreamKeeper:
     def find_changes(
         self, specs: Iterable[CameraSpec], cameras: Mapping[str, Mapping[str, Any]]
     ) -> list[SeenStream]:
-        """Return what is to be written. `cameras`: the status of all cameras."""
+        """Return the formats to write. `cameras`: the status of all cameras."""
         now_ns = self._clock.monotonic_ns()
         found: list[SeenStream] = []
         known: set[tuple[str, str]] = set()
@@ -85,7 +85,7 @@ class StreamKeeper:
         self._written |= {(each.slug, each.name): (each, now_ns) for each in seen}
 
     def _read(self, slug: str, name: str, report: Mapping[str, Any]) -> SeenStream | None:
-        """Return None if the stream is not live, or its rate is not known yet."""
+        """Return the format, or None if the stream is not live, or its rate is not known yet."""
         if report.get("state") != CameraState.LIVE or not (report.get("width") and report.get("fps")):
             return None
         return SeenStream(
@@ -108,7 +108,7 @@ def _reports(spec: CameraSpec, status: Mapping[str, Any]) -> Iterator[tuple[str,
 
 
 class StreamWriter:
-    """Writes changes to the log, and tries again while the log is unavailable. Thread: the event loop.
+    """Writes changes to the log, and retries while the log is unavailable. Thread: the event loop.
 
     `look()`: returns the specifications and the status of all cameras.
     """

@@ -1,5 +1,5 @@
 """Request handling before any view: routing between Ninjacam and Django, and limits on headers, bodies, time and
-numbers.
+concurrency.
 
 Not here: permissions (`ninjacam.viewers`), and responses (`ninjacam.live`, `ninjacam.playback`, Django).
 """

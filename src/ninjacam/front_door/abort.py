@@ -1,6 +1,6 @@
 """Aborts a connection whose peer no longer reads.
 
-ASGI has no message for this, and a server that closes such a connection regularly waits until TCP gives up; uvicorn
+ASGI has no message for this, and a server that closes such a connection normally waits until TCP times out; uvicorn
 then cannot stop, and gunicorn only after its graceful timeout. So we abort the server's transport, if it can be
 found.
 """
@@ -12,9 +12,8 @@ from ninjacam.front_door.messages import Scope, Send
 
 
 def abort_connection(scope: Scope, send: Send) -> None:
-    """Abort the connection behind `send`. Works with uvicorn and gunicorn (`-k asgi`); does nothing elsewhere, or if
-    streams share a connection.
-    """
+    """Abort the connection of `send`. Works with uvicorn and gunicorn (`-k asgi`); does nothing elsewhere, or if
+    streams share a connection."""
     if scope.get("http_version", "1.1") not in ("1.0", "1.1"):
         return
     transport = transport_of(send)
@@ -23,7 +22,7 @@ def abort_connection(scope: Scope, send: Send) -> None:
 
 
 def transport_of(send: Any) -> Any | None:
-    """Return the transport that a server's `send` writes to, or None if it cannot be found (granian).
+    """Return the transport of a server's `send`, or None if it cannot be found (granian).
 
     Duck-typed, because uvloop's transports are not asyncio's.
     """
@@ -35,10 +34,10 @@ def transport_of(send: Any) -> Any | None:
 
 
 def _owners(send: Any) -> Iterator[object]:
-    """Return the object of which `send` is a method, or the closure that contains it."""
+    """Yield the object of which `send` is a method, or the closure that contains it."""
     yield getattr(send, "__self__", None)
     for cell in getattr(send, "__closure__", None) or ():
         try:
             yield cell.cell_contents
-        except ValueError:  # Not filled yet.
+        except ValueError:  # An empty cell of the closure.
             continue

@@ -1,4 +1,4 @@
-"""Reads and limits request bodies before Django sees them, because Django would write them to disk first.
+"""Reads and limits request bodies before Django receives them, because Django would write them to disk first.
 
 A view of Ninjacam that needs more declares it: `@allow_body(max_bytes=..., deadline_s=...)`.
 """
@@ -18,9 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_BODY_BYTES = 1 << 20
 BODY_DEADLINE_S = 10.0
-"""For a whole body of the default size, which 105 kB/s suffice for."""
+"""Seconds for a whole body of the default size, for which 105 kB/s suffice."""
 SMALL_BODY_BYTES = 64 << 10
-"""Bodies up to this size are always accepted; what exceeds it counts towards the budgets."""
+"""Bodies up to this size are always accepted. Bytes beyond it count towards the budgets."""
 MAX_BODIES_BYTES = 32 << 20
 MAX_BODIES_BYTES_PER_ADDRESS = 8 << 20
 
@@ -35,7 +35,7 @@ class BodyLimit:
 
     @property
     def is_large(self) -> bool:
-        """Return whether such a body is too large to be held in memory."""
+        """Return whether such a body is too large for memory."""
         return self.max_bytes > MAX_BODY_BYTES
 
     def too_large(self) -> Problem:
@@ -52,7 +52,7 @@ NONE = BodyLimit(max_bytes=0)
 
 
 def allow_body(*, max_bytes: int, deadline_s: float = BODY_DEADLINE_S) -> Callable[[F], F]:
-    """Decorate a view that accepts larger bodies. It must check the permission before it reads the body.
+    """Decorate a view that accepts larger bodies. The view must check the permission before it reads the body.
 
     `deadline_s`: for the whole body.
     """
@@ -65,7 +65,7 @@ def allow_body(*, max_bytes: int, deadline_s: float = BODY_DEADLINE_S) -> Callab
 
 
 def limit_of(path: str) -> BodyLimit:
-    """`path`: below the script name."""
+    """Return the limit for a path, without the script name."""
     try:
         found = getattr(resolve(path).func, _ATTRIBUTE, DEFAULT)
     except Resolver404:
@@ -79,7 +79,7 @@ def announced_bytes(scope: Scope) -> int | None:
     if length:
         try:
             return max(0, int(length))
-        except ValueError:  # No server accepts it.
+        except ValueError:  # Servers reject it.
             return None
     if header(scope, b"transfer-encoding"):
         return None
@@ -97,9 +97,9 @@ class Bodies:
         self._held: Counter[str] = Counter()
 
     async def read(self, receive: Receive, limit: BodyLimit, group: str) -> bytes:
-        """Return the whole body. `group`: whose budget it counts towards.
+        """Return the whole body. `group`: the group whose budget applies.
 
-        Raises: Problem 413, 408; 400: it is incomplete; 503: the budget is used up.
+        Raises: Problem 413, 408; 400: the body is incomplete; 503: the budget is exhausted.
         """
         body = bytearray()
         counted = 0
@@ -108,7 +108,7 @@ class Bodies:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        # The client has disconnected, or (granian) violated the protocol and can read a response.
+                        # The client has disconnected, or (granian) has violated the protocol and can read a response.
                         raise Problem(400, "malformed", "The body is malformed or incomplete.", (CLOSE,))
                     chunk = message.get("body", b"")
                     if len(body) + len(chunk) > limit.max_bytes:
@@ -125,7 +125,7 @@ class Bodies:
                 del self._held[group]
 
     def _count(self, group: str, counted: int, size_bytes: int) -> int:
-        """Return the number of bytes that are counted for it now. Raises: Problem 503."""
+        """Count more bytes for a group, and return the number now counted for the body. Raises: Problem 503."""
         now = max(0, size_bytes - SMALL_BODY_BYTES)
         more = now - counted
         if more and (
@@ -153,7 +153,8 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def counted(receive: Receive, limit: BodyLimit) -> Receive:
-    """For a body that is too large for memory: the view reads it as it arrives, and gets Problem 413 or 408."""
+    """Return a `receive` for a body that is too large for memory: the view reads it as it arrives, and gets Problem
+    413 or 408."""
     deadline_s = asyncio.get_running_loop().time() + limit.deadline_s
     received_bytes, complete = 0, False
 

@@ -1,8 +1,8 @@
-"""Limits on the TCP connections of this worker process, whatever server accepted them.
+"""Limits the TCP connections of this worker process, under any server.
 
-It lists the process's own file descriptors, so it also works where no Python code has access to the sockets
-(granian). To close a connection, it calls shutdown(2): the server reads the end of the stream and closes it. Linux
-only. See docs/design/0006-front-door.md.
+It lists the process's own file descriptors, so it also works if no Python code has access to the sockets (granian).
+To close a connection, it calls shutdown(2): the server reads the end of the stream and closes it. Linux only. See
+docs/design/0006-front-door.md.
 """
 
 import asyncio
@@ -27,22 +27,23 @@ logger = logging.getLogger("ninjacam.front_door")
 IDLE_S = 10.0
 """Maximum seconds without a complete request head: before the first request, and between requests."""
 NEW_S = 0.1
-"""For this long, a connection is not closed to accept another one: the server may be about to serve its request."""
+"""Seconds for which a new connection is not closed in favor of another one: the server may be about to serve its
+request."""
 MAX_IDLE_PER_ADDRESS = 64
 """Maximum number of connections without a request per address and worker. A browser opens six."""
 MANY_CLOSED = 16
-"""Number of connections closed in one check from which it is logged as a warning. Browsers open a few in advance."""
+"""Minimum number of connections closed in one check that is logged as a warning. Browsers open a few in advance.
+"""
 TICK_S, BUSY_TICK_S = 1.0, 0.2
 """Seconds between two checks; the shorter interval applies if more than a quarter of the connections are in use."""
 START_TICK_S = 0.05
 """Seconds between checks until the server listens, which it does after the application has started."""
 
 BACKLOG = 2048
-"""Backlog of a listening socket. Asyncio uses 100, which a burst exceeds at once."""
+"""Backlog of a listening socket. Asyncio uses 100, which a burst exceeds immediately."""
 _TCP_INFO_UNACKED = 24
-"""Offset of `tcpi_unacked` in struct tcp_info (linux/tcp.h); for a listening socket, the number of connections to be
-accepted.
-"""
+"""Offset of `tcpi_unacked` in struct tcp_info (linux/tcp.h); for a listening socket, the number of connections to
+accept."""
 
 Peer = tuple[str, int]
 """The remote address and port of a socket."""
@@ -52,7 +53,8 @@ _FDS = "/proc/self/fd"
 
 @dataclass(slots=True)
 class _Socket:
-    """`peer` None: a listening socket, or not TCP. `waiting`: number of connections that are not accepted yet."""
+    """A socket of this process. `peer` None: a listening socket, or not TCP. `waiting`: number of connections that
+    are not accepted yet."""
 
     peer: Peer | None = None
     local_port: int = 0
@@ -62,7 +64,7 @@ class _Socket:
 
     @property
     def is_new(self) -> bool:
-        """Return whether it is a TCP socket that neither listens nor is connected yet."""
+        """Return whether it is a TCP socket that is neither listening nor connected yet."""
         return self.peer is None and self.local_port > 0 and not self.listens
 
 
@@ -93,14 +95,14 @@ class Connections:
         self._stopping = False
         self._waiting = 0
         self._is_settled = False
-        """Whether nothing has to be checked until a connection is announced, or a request ends."""
+        """Whether no check is needed until a connection is announced, or a request ends."""
         self._changed: asyncio.Event | None = None
 
     # --- reports of the application ---
 
     @contextlib.contextmanager
     def request(self, peer: Peer | None) -> Iterator[None]:
-        """A connection is not idle while one of its requests is served."""
+        """Mark a connection as busy while one of its requests is served."""
         if peer is None:
             yield
             return
@@ -115,7 +117,7 @@ class Connections:
 
     @contextlib.contextmanager
     def body(self, peer: Peer | None) -> Iterator[None]:
-        """While a request body is awaited, the connection may be closed to make room, like idle ones."""
+        """Mark a connection as waiting for a request body. Like an idle one, it may be closed in favor of others."""
         if peer is None:
             yield
             return
@@ -128,7 +130,7 @@ class Connections:
     def expect_announcements(self) -> Callable[[], None]:
         """Return the function that the server calls for each connection that it accepts. Call it before `start`.
 
-        Without idle connections, there is nothing to check until one is announced, or becomes idle.
+        Without idle connections, no check is needed until a connection is announced, or becomes idle.
         """
         self._changed = asyncio.Event()
         return self._changed.set
@@ -146,7 +148,7 @@ class Connections:
             self._watching = None
 
     def begin_stop(self) -> None:
-        """From now on, close idle connections at once: gunicorn waits half a minute for them."""
+        """Close idle connections at once from now on: gunicorn waits half a minute for them."""
         if self._watching is not None and not self._stopping:
             self._stopping = True
             self._watching.cancel()
@@ -162,7 +164,7 @@ class Connections:
             else:
                 self.look_once()
             settled_looks = settled_looks + 1 if self._is_settled else 0
-            # Not after the first: the server may set its own backlog after that.
+            # Not after the first check: the server may set its own backlog later.
             if self._changed is not None and settled_looks > 1:
                 await self._changed.wait()
             await asyncio.sleep(self._tick_s())
@@ -206,8 +208,8 @@ class Connections:
     def _missing_places(self) -> int:
         """Return how many connections wait in the kernel, if some also waited at the previous check.
 
-        The server does not accept them, because its limit is lower than ours (granian), it cannot open more files, or
-        it is busy.
+        The server does not accept them, because its limit is lower than ours (granian), it cannot open more files,
+        or it is busy.
         """
         waiting = sum(each.waiting for each in self._sockets.values())
         before, self._waiting = self._waiting, waiting
@@ -249,7 +251,7 @@ class Connections:
         """Return the connections that this process has accepted, by inode."""
         now_s = self._monotonic()
         self._sockets = present = self._list_sockets(now_s)
-        # Remember it: servers close listening sockets first when they stop.
+        # Keep their ports: servers close listening sockets first when they stop.
         self._ports |= {each.local_port for each in present.values() if each.listens}
         served = {
             inode: each
@@ -265,7 +267,8 @@ class Connections:
         return served
 
     def _cut(self, chosen: dict[int, _Socket], *, spare_unread: bool = False) -> int:
-        """Return how many were closed. `spare_unread`: not those of which a busy server has not read a request yet."""
+        """Close connections, and return their number. `spare_unread`: except those with a request that a busy server
+        has not read yet."""
         count = 0
         for descriptor, inode in _socket_descriptors() if chosen else ():
             each = chosen.get(inode)
@@ -293,7 +296,7 @@ def _decrease(counter: Counter[Peer], peer: Peer) -> None:
 
 
 def _by_address(connections: dict[int, _Socket]) -> dict[str, list[tuple[int, _Socket]]]:
-    """Group by address, each group oldest first."""
+    """Return the connections by address, oldest first."""
     groups: dict[str, list[tuple[int, _Socket]]] = defaultdict(list)
     for inode, each in sorted(connections.items(), key=lambda item: item[1].idle_since_s):
         if each.peer is not None:
@@ -308,7 +311,7 @@ def _oldest_of_the_largest(idle: dict[int, _Socket], count: int) -> dict[int, _S
     while groups and len(chosen) < count:
         sizes = sorted((len(group) for group in groups.values()), reverse=True)
         address = max(groups, key=lambda each: len(groups[each]))
-        # Down to the size of the next largest at once, or one by one if these are equally large.
+        # Reduce the largest address to the size of the next one at once, or by one if their sizes are equal.
         step = min(count - len(chosen), max(1, sizes[0] - (sizes[1] if len(sizes) > 1 else 0)))
         chosen |= dict(groups[address][:step])
         groups[address] = groups[address][step:]
@@ -322,7 +325,7 @@ def _socket_descriptors() -> Iterable[tuple[int, int]]:
     for name in os.listdir(_FDS):
         try:
             status = os.fstat(int(name))
-        except OSError:  # Closed since, like the descriptor of the listing itself.
+        except OSError:  # Closed meanwhile, like the descriptor of the listing itself.
             continue
         if stat.S_ISSOCK(status.st_mode):
             yield int(name), status.st_ino
@@ -341,16 +344,17 @@ def _examine(descriptor: int) -> _Socket:
 
 
 def _accept_queue(descriptor: int) -> int:
-    """Return how many connections wait in it, and enlarge its backlog."""
+    """Return the number of connections that wait in the accept queue, and enlarge the backlog."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
-        each.listen(BACKLOG)  # Each time, because the server's own call may come after ours.
+        each.listen(BACKLOG)  # Repeated each time, because the server's own call may come later.
         information = each.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
         return int.from_bytes(information[_TCP_INFO_UNACKED:], sys.byteorder)
     return 0
 
 
 def _shut_down(descriptor: int, peer: Peer | None, *, spare_unread: bool) -> bool:
-    """Close a duplicate whose peer was compared again, because the server's threads may have closed the original."""
+    """Close a duplicate of the descriptor after comparing the peer again, because the server's threads may have
+    closed the original."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
         if each.getpeername()[:2] != peer or (spare_unread and _has_unread(each)):
             return False
@@ -360,7 +364,7 @@ def _shut_down(descriptor: int, peer: Peer | None, *, spare_unread: bool) -> boo
 
 
 def _has_unread(connection: socket.socket) -> bool:
-    """Raises: OSError."""
+    """Return whether the connection has unread data. Raises: OSError."""
     count = array("i", [0])
     fcntl.ioctl(connection, termios.FIONREAD, count)
     return count[0] > 0

@@ -1,6 +1,6 @@
 """Applies the limits on headers, bodies, time and numbers to every request, under any ASGI server.
 
-docs/design/0006-front-door.md says which limit is enforced where, under which server.
+docs/design/0006-front-door.md lists where each limit is enforced under each server.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ from ninjacam.throttle import is_trusted
 logger = logging.getLogger("ninjacam.front_door")
 
 SEND_DEADLINE_S = 30.0
-"""Seconds for a client to accept a part of Django's response; for streams, NINJACAM["SEND_TIMEOUT_S"] applies."""
+"""Seconds for a client to accept a part of Django's response. For streams, NINJACAM["SEND_TIMEOUT_S"] applies.
+"""
 MAX_OPEN_FILES = 65_536
 RESERVED_FILES = 256
 """Open files reserved for the database, recordings and local streams."""
@@ -45,7 +46,7 @@ class FrontDoor:
     """One per worker process, created in its event loop. Owner: the LiveApplication."""
 
     def __init__(self, application: object, send: Send | None) -> None:
-        """`send`: of the lifespan; reveals the server and whether it calls `application` directly."""
+        """Create it. `send`: of the lifespan; reveals the server and whether it calls `application` directly."""
         files = _raise_open_files()
         most = _max_connections()
         self.connections = Connections(min(most, max(64, files - RESERVED_FILES)), is_trusted)
@@ -69,7 +70,7 @@ class FrontDoor:
         self.connections.close()
 
     async def pass_stream(self, scope: Scope, send: Send, serve: Serve) -> None:
-        """For requests that Ninjacam's streams serve: they accept no body, and have their own deadlines."""
+        """Serve a request of Ninjacam's streams, which accept no body, and have their own deadlines."""
         problem = refused_head(scope)
         if problem is None and scope["type"] == "http" and announced_bytes(scope) != 0:
             problem = NONE.too_large()
@@ -82,7 +83,7 @@ class FrontDoor:
     async def pass_django(
         self, inner: Application, scope: Scope, receive: Receive, send: Send, path: str
     ) -> None:
-        """For requests that Django serves, with all limits. `path`: below the script name."""
+        """Serve a request of Django, with all limits. `path`: without the script name."""
         peer = socket_peer(scope, send)
         with self.connections.request(peer), _hang_ups_are_no_errors(send):
             problem = refused_head(scope)
@@ -104,15 +105,15 @@ class FrontDoor:
             except _TooSlowError:
                 self.connections.abort(peer)
                 abort_connection(scope, send)
-                await asyncio.sleep(0)  # So that the server knows of it before we return.
+                await asyncio.sleep(0)  # Let the server detect it before we return.
 
     async def pass_unlimited(self, inner: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        """For other views of the project."""
+        """Serve another view of the project."""
         with self.connections.request(socket_peer(scope, send)):
             await inner(scope, receive, send)
 
     async def _take_body(self, scope: Scope, receive: Receive, path: str, group: str) -> Receive:
-        """Raises: Problem."""
+        """Return a `receive` with the limited body. Raises: Problem."""
         size_bytes = announced_bytes(scope)
         if size_bytes == 0:
             return receive
@@ -125,13 +126,11 @@ class FrontDoor:
 
 
 class _TooSlowError(Exception):
-    """The client does not accept what is sent."""
+    """The client does not accept the response."""
 
 
 class _Answer:
-    """The `send` of one request: releases its slot in the gate when Django responds, and applies a deadline from
-    then on.
-    """
+    """The `send` of one request: releases its slot in the gate when Django responds, and then applies a deadline."""
 
     def __init__(self, send: Send) -> None:
         self.place: Place | None = None
@@ -152,7 +151,8 @@ class _Answer:
 
 @contextlib.contextmanager
 def _hang_ups_are_no_errors(send: Send) -> Iterator[None]:
-    """Suppress errors that servers raise for writing to a client that has disconnected: they would log a traceback."""
+    """Suppress errors of servers for writing to a client that has disconnected, which would be logged with a
+    traceback."""
     try:
         yield
     except (OSError, RuntimeError) as exc:
@@ -163,7 +163,8 @@ def _hang_ups_are_no_errors(send: Send) -> Iterator[None]:
 
 
 def refused_head(scope: Scope) -> Problem | None:
-    """Servers have their own limits on what they keep in memory; these apply under all of them."""
+    """Return the problem of a request head that exceeds a limit. Servers have their own limits; these apply under
+    all servers."""
     url_bytes = len(scope.get("raw_path") or scope["path"].encode()) + len(scope.get("query_string", b""))
     if url_bytes > MAX_URL_BYTES:
         return Problem(414, "url_too_long", f"The URL is too long. Use at most {MAX_URL_BYTES} bytes.")
@@ -182,7 +183,8 @@ async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
 
 
 def _max_connections() -> int:
-    """Return 0 if the setting NINJACAM is invalid: the project's other pages must still work."""
+    """Return the maximum number of connections; 0 if the setting NINJACAM is invalid, because the project's other
+    pages must still work."""
     try:
         return get_settings().max_connections_per_worker
     except ConfigError as exc:
@@ -191,7 +193,7 @@ def _max_connections() -> int:
 
 
 def _raise_open_files() -> int:
-    """Return how many files this process may open."""
+    """Raise the limit on open files, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

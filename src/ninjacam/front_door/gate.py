@@ -1,7 +1,6 @@
-"""How many requests Django serves at once, with turns between the addresses that wait, and the users of each address.
+"""Limits the requests that Django serves at once. Waiting addresses, and the users of each address, take turns.
 
-Django runs each request in a thread of its own, and more than a few threads slow down the event loop and all
-streams.
+Django runs each request in a separate thread, and more than a few threads slow down the event loop and all streams.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from ninjacam.problems import Problem
 MAX_RUNNING = 12
 MAX_RUNNING_PER_ADDRESS = 8
 MAX_RUNNING_PER_USER = 6
-"""As many as a browser sends to a server at once (HTTP/1.1)."""
+"""The number of requests that a browser sends to a server at once (HTTP/1.1)."""
 MAX_WAITING_PER_ADDRESS = 128
 MAX_WAITING_PER_USER = 48
 WAIT_S = 20.0
@@ -27,14 +26,14 @@ class Gate:
         self._running: Counter[str] = Counter()
         self._running_of_user: Counter[tuple[str, str]] = Counter()
         self._waiting: dict[str, dict[str, deque[asyncio.Future[None]]]] = {}
-        """By address, then by user; the first key is the next one's turn."""
+        """Waiting requests by address, then by user; the first key is next."""
 
     @contextlib.asynccontextmanager
     async def place(self, address: str, user: str) -> AsyncIterator["Place"]:
-        """Wait for a place; it is given back at the end, or earlier by `Place.leave`.
+        """Wait for a slot. It is released on exit, or earlier by `Place.leave`.
 
-        `user`: distinguishes the users of an address by what they send to be recognized, which nobody has checked yet.
-        Raises: Problem 503.
+        `user`: distinguishes the users of an address by their credentials, which are not verified yet. Raises:
+        Problem 503.
         """
         await self._enter(address, user)
         place = Place(self, address, user)
@@ -59,7 +58,7 @@ class Gate:
             async with asyncio.timeout(WAIT_S):
                 await turn
         except BaseException as exc:
-            # Its turn came at the same moment: pass it on to the next.
+            # Its turn has just started: pass it to the next request.
             if turn.done() and not turn.cancelled():
                 self.leave(address, user)
             else:
@@ -106,7 +105,8 @@ class Gate:
                     return
 
     def _begin_next(self, address: str, user: str) -> None:
-        """Let the first one of this user in; the address, and the user in it, go behind the others."""
+        """Admit the first request of this user, and move the address, and the user within it, to the end of the
+        queues."""
         users = self._waiting[address] = self._waiting.pop(address)
         queue = users[user] = users.pop(user)
         self._begin(address, user)

@@ -9,7 +9,7 @@ PERIOD_S = 60.0
 
 
 class Rarely:
-    """Thread-safe. `monotonic`: seconds."""
+    """Limits lines to one per minute and kind. Thread-safe. `monotonic`: seconds."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -35,7 +35,7 @@ _rarely = Rarely()
 def log_rarely(
     logger: logging.Logger, kind: str, message: str, *arguments: object, level: int = logging.WARNING
 ) -> None:
-    """Log a message. `kind`: a constant, because memory is used for each."""
+    """Log a message, at most one per minute and kind. `kind`: a constant, because each kind uses memory."""
     left_out = _rarely.take(kind)
     if left_out is not None:
         more = f" ({left_out} similar lines were omitted)" if left_out else ""
@@ -43,9 +43,10 @@ def log_rarely(
 
 
 class StrangersFilter(logging.Filter):
-    """Limits what anonymous clients can write to the log to one line per minute and kind, without a traceback.
+    """Limits log lines that anonymous clients cause to one per minute and kind, without a traceback.
 
-    `beginnings`: how such lines begin in this logger; none: all of its warnings, and its errors with a 4xx status.
+    `beginnings`: the beginnings of such lines in this logger; none: all of its warnings, and its errors with a 4xx
+    status.
     """
 
     def __init__(self, beginnings: Sequence[str] = ()) -> None:

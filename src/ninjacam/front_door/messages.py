@@ -1,4 +1,4 @@
-"""ASGI types, and what several handlers do with them."""
+"""ASGI types, and functions for ASGI messages that several handlers share."""
 
 import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,7 +11,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STOPPING = "ninjacam.stopping"
-"""Key in the scope of Django's requests: an asyncio.Event, set when the server stops. Endless responses end then."""
+"""Key in the scope of Django's requests: an asyncio.Event that is set when the server stops. Endless responses must
+then end."""
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -20,7 +21,7 @@ def header(scope: Scope, name: bytes) -> str:
 
 
 async def wait_for_disconnect(receive: Receive) -> None:
-    """Return when the client has disconnected. Discards everything that it sends meanwhile."""
-    with contextlib.suppress(OSError, RuntimeError):  # Of the server: the connection is closed.
+    """Return when the client has disconnected. Discards all data that it sends meanwhile."""
+    with contextlib.suppress(OSError, RuntimeError):  # From the server: the connection is closed.
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -23,7 +23,7 @@ logger = logging.getLogger("ninjacam.front_door")
 class Target:
     """A route with the values from the path. `key`: the id of a segment or an export.
 
-    `route` is None for a path that matches a route, but with a value that cannot exist.
+    `route` is None for a path that matches a route with a value that cannot exist.
     """
 
     route: Route | None
@@ -32,7 +32,8 @@ class Target:
 
 
 class MountPoint:
-    """The mount point. Created at the first request, because the project's URLs cannot be read before."""
+    """The path at which `ninjacam.urls` is included. Created at the first request, because the project's URLs cannot
+    be read earlier."""
 
     def __init__(self) -> None:
         self._prefix = _mount_point()
@@ -50,7 +51,7 @@ class MountPoint:
         return Target(None) if tail.startswith(("live/", "rec/")) and _is_ours(path) else None
 
     def owns(self, scope: Scope) -> bool:
-        """Return whether Django would serve it with one of our views, or with 404 below our mount point."""
+        """Return whether Django would serve the request with one of our views, or with 404 below our mount point."""
         path = path_info(scope)
         if self._prefix is None or not path.startswith(self._prefix):
             return False
@@ -76,7 +77,7 @@ def _mount_point() -> str | None:
 
 
 def _is_ours(path: str) -> bool:
-    """Return whether urls.py matches the path. It is less strict: it accepts segment 0, for example."""
+    """Return whether urls.py matches the path. It is less strict than the routes: it accepts segment 0, for example."""
     try:
         return resolve(path).view_name.startswith(("ninjacam:live-", "ninjacam:rec-"))
     except Resolver404:

@@ -1,4 +1,4 @@
-"""Who is at the other end of a request: of its TCP connection, and behind the proxies that are trusted."""
+"""The peer of a request: of its TCP connection, and the client behind trusted proxies."""
 
 import hashlib
 from typing import Any
@@ -13,7 +13,7 @@ from ninjacam.throttle import client_address, network_of
 
 
 def socket_peer(scope: Scope, send: Any) -> Peer | None:
-    """The remote end of the TCP connection, which may be a proxy. None: there is none (a Unix socket)."""
+    """Return the remote end of the TCP connection, which may be a proxy. None: there is none (a Unix socket)."""
     transport = transport_of(send)
     found = transport.get_extra_info("peername") if transport is not None else scope.get("client")
     if not isinstance(found, tuple | list) or len(found) < 2 or not found[1]:
@@ -22,9 +22,9 @@ def socket_peer(scope: Scope, send: Any) -> Peer | None:
 
 
 def client_network(scope: Scope) -> str:
-    """What limits per address count by; "" for all that comes from this host without a forwarded address.
+    """Return the key for limits per address; "" for requests from this host without a forwarded address.
 
-    Servers that know of proxies (uvicorn) have put the forwarded address into the scope already.
+    Servers that support proxies (uvicorn) have already put the forwarded address into the scope.
     """
     client = scope.get("client")
     address = str(client[0]) if client else ""
@@ -32,10 +32,11 @@ def client_network(scope: Scope) -> str:
 
 
 def claimed_user(scope: Scope) -> str:
-    """Distinguish the users of an address before they are authenticated; "" for requests without credentials.
+    """Return a key that distinguishes the users of an address before they are authenticated; "" for requests without
+    credentials.
 
-    A digest of the session cookie, or else of the Authorization header. A client that invents many still has only
-    the places of one address.
+    It is a digest of the session cookie, or else of the Authorization header. A client that invents many keys still
+    has only the slots of one address.
     """
     shown = parse_cookie(header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME) or header(
         scope, b"authorization"

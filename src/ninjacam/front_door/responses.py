@@ -12,7 +12,7 @@ NO_STORE: Headers = (
 async def respond(
     send: Send, status: int, content_type: bytes, body: bytes, headers: Headers = (), *, head: bool = False
 ) -> None:
-    """`head`: without the body."""
+    """Send a whole response. `head`: without the body."""
     fields = [
         (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),

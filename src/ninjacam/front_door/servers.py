@@ -1,5 +1,4 @@
-"""Knowledge about the ASGI servers that run us: uvicorn, gunicorn and granian. Detected, because none announces
-itself.
+"""Support for ASGI servers: uvicorn, gunicorn and granian. They are detected, because none announces itself.
 
 `send` is always that of the lifespan, an attribute of an object of the server.
 """
@@ -27,7 +26,7 @@ _CAUSED_BY_STRANGERS = {
     "gunicorn.error": ("Invalid request",),
     "_granian": ("Failed to close websocket", "Websocket handshake failed"),
 }
-"""The loggers of servers, and the beginnings of lines that a client can cause by what it sends or by disconnecting."""
+"""Loggers of servers, and the beginnings of lines that a client can cause by its data or by disconnecting."""
 
 
 def calls_directly(send: Send | None, application: object) -> bool:
@@ -39,7 +38,7 @@ def calls_directly(send: Send | None, application: object) -> bool:
         or getattr(owner, "app", None)  # gunicorn's LifespanManager
         or getattr(owner, "callable", None)  # granian's LifespanProtocol
     )
-    for _ in range(3):  # uvicorn's own middleware: proxy headers, messages in the log.
+    for _ in range(3):  # uvicorn's own middleware: proxy headers, message logging.
         if called is application:
             return True
         called = getattr(called, "app", None)
@@ -47,10 +46,10 @@ def calls_directly(send: Send | None, application: object) -> bool:
 
 
 def harden(send: Send | None, connections: Connections) -> None:
-    """Limit what the server's parser keeps of a request head, and what anonymous clients can write into the log.
+    """Limit the request head in the server's parser, and the log lines that anonymous clients can cause.
 
-    Gunicorn and granian have such limits; uvicorn with httptools has none, and gets our protocol, which also announces
-    its connections to `connections`.
+    Gunicorn and granian have such limits. Uvicorn with httptools has none, and gets our protocol, which also
+    announces its connections to `connections`.
     """
     for name, beginnings in _CAUSED_BY_STRANGERS.items():
         target = logging.getLogger(name)
@@ -70,14 +69,14 @@ def harden(send: Send | None, connections: Connections) -> None:
 
 
 def hasten_exit() -> None:
-    """Wake up gunicorn's asgi worker, which checks once a second whether it must stop. For its event loop.
+    """Wake up gunicorn's asgi worker, which checks once a second whether it must stop. Call it in its event loop.
 
-    Checked with gunicorn 27.0, whose main loop treats a cancellation as a graceful shutdown. Remove it when gunicorn
+    Tested with gunicorn 27.0, whose main loop treats a cancellation as a graceful shutdown. Remove it when gunicorn
     wakes up by itself.
     """
     for task in asyncio.all_tasks():
         coroutine = task.get_coro()
         naps = getattr(getattr(coroutine, "cr_await", None), "__qualname__", "") == "sleep"
-        # Neither starting nor stopping.
+        # It is neither starting nor stopping.
         if naps and getattr(coroutine, "__qualname__", "") == "ASGIWorker._serve":
             task.cancel()

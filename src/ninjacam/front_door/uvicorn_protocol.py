@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol with limits on what httptools buffers: heads, and trailers after a chunked body.
+"""Uvicorn's HTTP protocol with limits on httptools' buffers: heads, and trailers after a chunked body.
 
 Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """
@@ -76,7 +76,8 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
         raise _RefusedError
 
     def send_400_response(self, msg: str) -> None:
-        """Also for 414, 429 and 431. If a response is in progress, the connection is closed without another one."""
+        """Send an error response, also for 414, 429 and 431. If a response is in progress, only close the
+        connection."""
         self._refused = self._refused or 400
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering or self.pipeline:
@@ -92,7 +93,7 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
 def announcing(on_connection: Callable[[], None]) -> type[LimitedHttpToolsProtocol]:
     """Return the protocol that calls `on_connection` for each connection that the server accepts.
 
-    It does so when it is made, because `connection_made` comes only after the TLS handshake.
+    It calls it in its constructor, because `connection_made` is called only after the TLS handshake.
     """
 
     class AnnouncingProtocol(LimitedHttpToolsProtocol):

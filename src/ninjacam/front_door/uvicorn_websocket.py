@@ -1,6 +1,6 @@
-"""Uvicorn's WebSocket protocol with a short way for what most of its messages are: frames for many viewers.
+"""Uvicorn's WebSocket protocol with a fast path for most of its messages: frames for many viewers.
 
-Imported only where uvicorn runs with websockets-sansio. Checked with uvicorn 0.54 and websockets 17.
+Imported only if uvicorn runs with websockets-sansio. Tested with uvicorn 0.54 and websockets 17.
 """
 
 import struct
@@ -11,14 +11,14 @@ from websockets.protocol import State
 from ninjacam.front_door.messages import Message
 
 FRAME = "ninjacam.frame"
-"""The key under which a message keeps its frame (RFC 6455, section 5.2), for the other viewers that it is sent to."""
+"""The key under which a message caches its frame (RFC 6455, section 5.2), for its other recipients."""
 _OPEN = State.OPEN
-_BINARY = 0x82  # with FIN
+_BINARY = 0x82  # With FIN.
 _SHORT, _LONG = struct.Struct("!BBH"), struct.Struct("!BBQ")
 
 
 class SharedFrameProtocol(WebSocketsSansIOProtocol):
-    """Makes the frame of a binary message once. Uvicorn makes one for each connection, in a dozen calls."""
+    """Creates the frame of a binary message once. Uvicorn creates one for each connection, in a dozen calls."""
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
         data = message.get("bytes")
@@ -31,7 +31,7 @@ class SharedFrameProtocol(WebSocketsSansIOProtocol):
         self.transport.write(frame)
 
     def _takes_frames(self) -> bool:
-        """Whether uvicorn, too, would write a frame at once, and unchanged."""
+        """Return whether uvicorn, too, would write a frame at once, and unchanged."""
         conn = self.conn
         return (
             self.handshake_complete
@@ -45,7 +45,7 @@ class SharedFrameProtocol(WebSocketsSansIOProtocol):
 
 
 def binary_frame(data: bytes) -> bytes:
-    """The unmasked frame, as a server sends it, of a whole binary message."""
+    """Return the unmasked frame of a whole binary message, as a server sends it."""
     size_bytes = len(data)
     if size_bytes < 126:
         return bytes((_BINARY, size_bytes)) + data

@@ -1,4 +1,4 @@
-"""Local stream sockets, which carry compressed media from the process that has it to those that need it.
+"""Local stream sockets, which carry compressed media between the processes of this host.
 
-Not here: the meaning and origin of the packets, and any network but this host's own.
+Not here: the meaning and origin of the packets, and any other network.
 """

@@ -16,11 +16,12 @@ from ninjacam.hub.wire import HubMessage, MessageReader, decode_info, encode_ext
 
 RETRY_FIRST_S = 0.02
 MAX_RETRY_S = 0.25
-"""Maximum seconds between attempts. A local connection is cheap, and its server restarts within a second or two."""
+"""Maximum seconds between attempts. A local connection costs little, and its server restarts within a second
+or two."""
 
 
 class RefusedError(StreamUnavailableError):
-    """The server refused the subscription. `details`: as_dict() of the error."""
+    """The server refused the subscription. `details`: `as_dict()` of the error."""
 
     code = "refused"
     retryable = False
@@ -34,8 +35,8 @@ class StreamSubscription:
     """Reads one stream until closed, reconnecting as necessary. Owner: its event loop.
 
     `on_packet(packet)`, `on_info(info)`: called in the loop, synchronously, in order. `on_info(None)`: the
-    connection is lost and is being retried; the next packet after it starts with a key frame. `max_retry_s`: between
-    two attempts.
+    connection is lost and is being retried; the next packet is a key frame. `max_retry_s`: maximum seconds
+    between two attempts.
     """
 
     def __init__(
@@ -112,14 +113,14 @@ class _Connection(asyncio.BufferedProtocol):
         self._reader = MessageReader(self._on_message)
         self._heard = False
         self.lost: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """Completed when the connection ends: whether anything was received on it."""
+        """Completed when the connection ends. Result: whether anything was received on it."""
         self.refused: dict[str, object] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop has its own classes.
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's.
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del self._reader  # Free its buffer at once, instead of with the reference cycle that it is part of.
+        del self._reader  # Free its buffer at once: it is part of a reference cycle.
         if not self.lost.done():
             self.lost.set_result(self._heard)
 

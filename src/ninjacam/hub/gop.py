@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from ninjacam.core.packets import VIDEO, Flags, Packet
 
 MAX_BYTES = 16 << 20
-"""Holds 12 s at 10 Mbit/s; each packet counts including its objects."""
+"""Maximum size of the cache: 12 s at 10 Mbit/s. Each packet counts with its Python objects."""
 MAX_SECONDS = 30.0
 _PACKET_BYTES = 300
 
 
 class GopCache:
-    """Limited by bytes and seconds. `refused` says why nothing is cached until the next key frame; empty if it is."""
+    """Caches one GOP, limited by bytes and seconds. `refused`: why nothing is cached until the next key
+    frame, or ""."""
 
     def __init__(self) -> None:
         self._packets: deque[Packet] = deque()

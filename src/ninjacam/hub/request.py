@@ -12,10 +12,11 @@ QUALITIES = (40, 50, 60, 70, 80, 90, 95)
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """One stream of a socket. `.packets` sockets use only `audio`; `.pixels` sockets use everything else.
+    """One stream of a socket. `.packets` sockets use only `audio`; `.pixels` sockets use all other fields.
 
-    `view`: a processor's name, or "" for the camera itself. `width_px`: 0 for the camera's own. `quality`: JPEG, 1
-    to 100. `max_fps`: 0 for no limit. Equal requests share one encoder, so `snapped` rounds user input.
+    `view`: a processor's name, or "" for the camera itself. `width_px`: 0 for the camera's width. `quality`:
+    JPEG, 1 to 100. `max_fps`: 0 for no limit. Equal requests share one encoder, so `snapped` rounds user
+    input.
     """
 
     view: str = ""
@@ -39,7 +40,8 @@ class StreamRequest:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "StreamRequest":
-        """Raises: ProtocolError: a field is missing, unknown or of the wrong kind."""
+        """Return the request of a SUBSCRIBE message. Raises: ProtocolError: a field is missing, unknown or of
+        the wrong type."""
         try:
             return cls(
                 view=str(values["view"]),

@@ -1,8 +1,8 @@
-"""The serving end of a local stream: channels, their subscribers, and back-pressure that respects key frames.
+"""The server of local streams: channels, their subscribers, and back-pressure that respects key frames.
 
-The rule (docs/design/0002-hub.md): while more than 1 MB waits for a subscriber, all its packets are dropped; when
-less than 256 KB is left, it continues at the next key frame. So a stopped reader takes 1 MB, delays nobody, and
-never gets a gap that it cannot decode.
+While more than 1 MB waits for a subscriber, the server drops all its packets. When less than 256 KB is left,
+it continues at the next key frame (docs/design/0002-hub.md). A stopped reader therefore takes 1 MB, delays no
+other reader, and never gets a gap that it cannot decode.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ logger = logging.getLogger("ninjacam.hub")
 HIGH_WATER_BYTES = 1 << 20
 LOW_WATER_BYTES = 256 << 10
 MAX_WAITING_BYTES = 16 << 20
-"""Above the longest GOP and what may follow it; only endless error messages to a stopped reader reach it."""
+"""Maximum number of waiting bytes: more than the longest GOP and the data that may follow it. Only error
+messages to a stopped reader can exceed it."""
 MAX_SUBSCRIBERS = 1_000
-"""Maximum number of subscribers per socket. They are workers and recorders, never browsers, so only a bug reaches
-it.
-"""
+"""Maximum number of subscribers per socket. Subscribers are workers and recorders, never browsers, so only a
+bug exceeds it."""
 
 
 class Channel:
@@ -72,11 +72,11 @@ class Channel:
 
     @property
     def gop_refused(self) -> str:
-        """Why new subscribers wait for the next key frame; empty if they do not."""
+        """Return why new subscribers wait for the next key frame, or "" if they do not."""
         return self._gop.refused
 
     def forget_gop(self) -> None:
-        """Discard the cached GOP (the camera was lost)."""
+        """Discard the cached GOP because the camera was lost."""
         self._gop.clear()
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ class _Subscriber(asyncio.BufferedProtocol):
         self.dropped = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop has its own classes.
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's.
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         self._server._connections.add(self)
         if len(self._server._connections) > MAX_SUBSCRIBERS:
@@ -236,9 +236,8 @@ class _Subscriber(asyncio.BufferedProtocol):
         self._transport.write(data)
 
     def send_control(self, data: bytes) -> None:
-        """Send state and description even to a slow reader: they are small and rare. A reader that never reads is
-        disconnected.
-        """
+        """Send a state or description, even to a slow reader: they are small and rare. Disconnects a reader
+        that never reads."""
         if self._transport is not None:
             self._transport.write(data)
             if self._transport.get_write_buffer_size() > MAX_WAITING_BYTES:

@@ -95,7 +95,7 @@ def encode_info(info: StreamInfo) -> bytes:
 
 
 def decode_info(extension: dict[str, Any]) -> StreamInfo:
-    """Raises: ProtocolError: not the extension of an INFO message."""
+    """Return the stream information of an INFO message. Raises: ProtocolError: the extension is malformed."""
     try:
         return StreamInfo(
             camera=extension["camera"],
@@ -145,13 +145,13 @@ class MessageReader:
         """Move unparsed data to the front. Grow so that `size_bytes` and some spare space fit."""
         pending = self._buffer[self._start : self._end]
         if size_bytes > len(self._buffer) or len(pending) * 2 > len(self._buffer):
-            # A new one: a memoryview that was returned may still pin the old one.
+            # Allocate a new buffer: a returned memoryview may still reference the old one.
             self._buffer = bytearray(max(size_bytes + HEADER.size, 2 * len(self._buffer)))
         self._buffer[: len(pending)] = pending
         self._start, self._end = 0, len(pending)
 
     def received(self, count: int) -> None:
-        """Raises: ProtocolError: the data is not of this protocol."""
+        """Parse `count` new bytes of the buffer. Raises: ProtocolError: the data is not of this protocol."""
         self._end += count
         while self._end - self._start >= HEADER.size:
             need = self._parse_one()
@@ -161,7 +161,7 @@ class MessageReader:
                 return
 
     def _parse_one(self) -> int:
-        """Parse a message and return 0, or return how many bytes the incomplete message needs."""
+        """Parse a message and return 0, or return the number of bytes that the incomplete message requires."""
         start = self._start
         (
             magic, version, flags, kind, codec, _stream, _camera_id, sequence, pts, time_base_hz, duration,

@@ -1,1 +1,1 @@
-"""The management commands and the code that they share."""
+"""The management commands and their shared code."""

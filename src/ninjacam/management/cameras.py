@@ -1,4 +1,4 @@
-"""Shared by the commands about cameras: options, passwords, checks of addresses, output."""
+"""Code that the commands about cameras share: options, passwords, checks of addresses, output."""
 
 import argparse
 import ctypes
@@ -27,7 +27,7 @@ from ninjacam.sources.registry import waits_for_publisher
 from ninjacam.sources.urls import parse_url
 
 NEVER = frozenset({"config", "forbidden_address", "unsupported_scheme"})
-"""Codes of errors that only another address can fix."""
+"""Codes of errors that only another address can correct."""
 
 LOGIN_WAS_VISIBLE = (
     "The login in this URL was visible in the process list and may be in your shell's history. "
@@ -119,7 +119,7 @@ class SourceCommand(NinjacamCommand):
     def try_address(
         self, source: SourceConfig, options: dict[str, Any], stream: str = ""
     ) -> ProbeResult | None:
-        """Test the camera and return its answer, or None if it was not tested. `stream`: a name for messages.
+        """Test the camera and return the result, or None if it was not tested. `stream`: a name for messages.
 
         Raises: CommandError: the address can never work, or the test failed and `--check` is given.
         """
@@ -150,7 +150,7 @@ def _forbidden(source: SourceConfig) -> dict[str, Any] | None:
 
 
 def _hide_login(url: str) -> bool:
-    """Overwrite the login of a URL in this process's arguments. Return whether it has one."""
+    """Overwrite the login of a URL in this process's arguments. Return whether it contains one."""
     try:
         if not split_credentials(url)[2]:
             return False
@@ -169,7 +169,7 @@ def _hide_login(url: str) -> bool:
 
 
 def describe(camera: Camera, status: Status) -> dict[str, Any]:
-    """All about a camera, fit for JSON, without its login."""
+    """Return a camera as JSON values, without its login."""
     report = status.camera(camera, details=True)
     return {
         "slug": camera.slug,

@@ -1,4 +1,4 @@
-"""The certificate with which `ninjacam serve --tls` listens: the operator's, or one of its own."""
+"""The certificate of `ninjacam serve --tls`: the operator's, or a self-signed one."""
 
 import contextlib
 import os
@@ -16,13 +16,14 @@ from ninjacam.discovery.networks import attached_networks
 LIFETIME = timedelta(days=800)
 """iOS does not accept server certificates that are valid for more than 825 days."""
 RENEW_BEFORE = timedelta(days=60)
-"""A certificate that ends within this time is replaced when the server starts."""
+"""A certificate that expires within this time is replaced when the server starts."""
 
 
 def prepare_certificate(config: Settings, *, now: datetime | None = None) -> str:
-    """Make the own certificate if it is needed and missing, and return the fingerprint of the one in use.
+    """Create the self-signed certificate if it is required and missing, and return the fingerprint of the one in
+    use.
 
-    Raises: ConfigError: it cannot be made, read or used.
+    Raises: ConfigError: it cannot be created, read or used.
     """
     now = now or datetime.now(UTC)
     path = Path(config.certificate)
@@ -33,7 +34,7 @@ def prepare_certificate(config: Settings, *, now: datetime | None = None) -> str
 
 
 def own_names() -> list[str]:
-    """Return the names and private addresses under which this host is reached."""
+    """Return the names and private addresses of this host."""
     host = socket.gethostname().lower()
     names = [host, f"{host.partition('.')[0]}.local", "localhost", "127.0.0.1", "::1"]
     addresses = [str(each.interface.ip) for each in attached_networks()]
@@ -41,7 +42,7 @@ def own_names() -> list[str]:
 
 
 def _must_be_made(path: Path, now: datetime) -> bool:
-    """Raises: ConfigError: the file is there, but is not a certificate."""
+    """Return whether to create the certificate. Raises: ConfigError: the file exists, but is not a certificate."""
     try:
         return read_certificate(path.read_bytes())[1] - now < RENEW_BEFORE
     except FileNotFoundError:
@@ -51,7 +52,7 @@ def _must_be_made(path: Path, now: datetime) -> bool:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write the file at once, readable by its owner only. Raises: ConfigError."""
+    """Write the file atomically, readable by its owner only. Raises: ConfigError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

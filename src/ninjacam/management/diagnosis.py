@@ -37,7 +37,7 @@ MIN_FILES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """OK: fine. WARN: works with restrictions. FIX: must be fixed."""
+    """The result of one check. OK: no problem. WARN: works with restrictions. FIX: must be corrected."""
 
     level: Literal["OK", "WARN", "FIX"]
     text: str
@@ -104,7 +104,7 @@ def look_at_codecs() -> Findings:
 
 
 def look_at_inference() -> Findings:
-    """Report the engines that run networks, the one that is used first, and models that cannot be used."""
+    """Report the inference engines, the preferred one, and models that cannot be used."""
     try:
         from ninjacam.inference.engines import find_engines
     except ImportError:
@@ -210,7 +210,7 @@ def _look_at_rows() -> Findings:
 
 
 def look_at_engine() -> Findings:
-    """Must follow the database check: it reads the cameras."""
+    """Report the state of the engine. Must follow the database check: it reads the cameras."""
     try:
         cameras = list(Camera.objects.all())
     except DatabaseError:
@@ -243,7 +243,7 @@ def look_at_engine() -> Findings:
 
 
 def look_at_proxy() -> Findings:
-    """Check the proxy, only while the server is running: the proxy forwards our requests to it."""
+    """Check the proxy. Only while the server is running: the proxy forwards our requests to it."""
     if not read_status().engine_running:
         return
     for origin in origins():

@@ -1,4 +1,4 @@
-"""Find the files and directories that only this user may read, and correct their modes.
+"""Finds the files and directories that only this user may read, and corrects their modes.
 
 Not here: the umask, which keeps new files private (`core.limits.keep_files_private`).
 """
@@ -20,12 +20,12 @@ _OURS = re.compile(
     r"\.?(secret_key|ninjacam\.sqlite3|demo-password|tls\.pem|migrate\.lock|demo|run|recordings|exports|files|models|__pycache__)"
     r"(-wal|-shm|-journal|\..*)?|.*\.py"
 )
-"""What we create in a data directory, and the user's code in it."""
+"""Files that we create in a data directory, and the user's code in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrivatePath:
-    """`own`: only Ninjacam creates it, so its mode may be changed without asking."""
+    """A private path. `own`: only Ninjacam creates it, so its mode may be changed without confirmation."""
 
     what: str
     path: Path

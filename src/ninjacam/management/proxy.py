@@ -1,6 +1,4 @@
-"""Find errors in the configuration of a reverse proxy: request each of CSRF_TRUSTED_ORIGINS as a browser
-does.
-"""
+"""Finds errors in the configuration of a reverse proxy: requests each of CSRF_TRUSTED_ORIGINS as a browser does."""
 
 import http.client
 import ssl
@@ -60,5 +58,5 @@ def _ask(origin: str, path: str, headers: dict[str, str]) -> int:
 
 
 def origins() -> list[str]:
-    """Return the origins that name one host."""
+    """Return the trusted origins without wildcards."""
     return [each for each in settings.CSRF_TRUSTED_ORIGINS if "*" not in each][:MAX_ORIGINS]

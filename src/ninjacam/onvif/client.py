@@ -55,13 +55,13 @@ _CAPABILITIES: dict[str, ServiceName] = {
     "DeviceIO": "deviceio",
 }
 MIN_CLOCK_CHANGE_S = 2.0
-"""A login is tried again only if the camera's clock has changed by this: cameras lock accounts."""
+"""Minimum change of the camera's clock for which a login is retried: cameras lock accounts."""
 
 
 class OnvifClient:
     """A device at `config.url`, with the login of `config`. Thread: the event loop.
 
-    Calls in different `lanes` use different connections, so that none waits for another.
+    Calls in different `lanes` use different connections, so that they do not wait for each other.
     """
 
     def __init__(self, config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK, timeout_s: float = 5.0) -> None:
@@ -108,13 +108,13 @@ class OnvifClient:
         lane: str = "",
         timeout_s: float | None = None,
     ) -> Element:
-        """As `call`, at an address that the camera returned for a subscription."""
+        """Do the same as `call`, at an address that the camera returned for a subscription."""
         if self._has_login and self._offset_s is None:
             await self.get_clock_offset()
         try:
             return await self._post(address, namespace, operation, content, header, lane, timeout_s)
         except AuthenticationError:
-            # The camera's clock may have been set, which makes every digest invalid.
+            # A change of the camera's clock invalidates all digests.
             before_s = self._offset_s or 0.0
             if not self._has_login or abs(await self.get_clock_offset() - before_s) < MIN_CLOCK_CHANGE_S:
                 raise
@@ -136,7 +136,7 @@ class OnvifClient:
         body = f'<{operation} xmlns="{namespace}" xmlns:t="{_SCHEMA}">{content}</{operation}>'
 
         def make_body() -> bytes:
-            # A camera that requests a login by HTTP may reject both at once.
+            # A camera that requests an HTTP login may reject both at once.
             signs = has_security and self._has_login and not session.is_challenged
             return soap.make_envelope(body, header + (self._security() if signs else ""))
 
@@ -150,7 +150,7 @@ class OnvifClient:
         return self._sessions[lane]
 
     async def get(self, url: str, *, max_body_bytes: int) -> HttpResponse:
-        """Return what is stored at a URL of the camera, such as its snapshot. Raises: SourceError."""
+        """Return the content at a URL of the camera, such as its snapshot. Raises: SourceError."""
         session = HttpSession(self.config, timeout_s=self._timeout_s, max_body_bytes=max_body_bytes)
         try:
             return await session.request("GET", await self.check_url(url, ("http", "https")))
@@ -184,7 +184,7 @@ class OnvifClient:
         try:
             answer = await self._system_time(has_security=False)
         except (AuthenticationError, CommandError):
-            # ONVIF requires that this works without a login, but some cameras refuse it.
+            # ONVIF requires that this works without a login, but some cameras reject it.
             answer = await self._system_time(has_security=True)
         ours_s = (asked_ns + self._clock.wall_ns()) / 2e9
         theirs = _date_time(answer)
@@ -210,11 +210,12 @@ class OnvifClient:
         return self.target.uri or self.config.url
 
     async def has_service(self, service: ServiceName) -> bool:
-        """Raises: SourceError, CommandError."""
+        """Return whether the camera has the service. Raises: SourceError, CommandError."""
         return service in await self._find_addresses()
 
     async def address_of(self, service: ServiceName) -> str:
-        """Raises: UnsupportedCommandError: the camera lacks the service; SourceError, CommandError."""
+        """Return the address of a service. Raises: UnsupportedCommandError: the camera lacks the service;
+        SourceError, CommandError."""
         if service == "device":
             return self._device_address
         addresses = await self._find_addresses()
@@ -256,9 +257,9 @@ class OnvifClient:
         }
 
     def own_address(self, stated: str) -> str:
-        """Return the address of a service at the host that we were given, whatever host the camera names.
+        """Return the address of a service at the configured host, regardless of the host in the camera's response.
 
-        Behind NAT, cameras name their own address, and a hostile one could name another host.
+        Behind NAT, cameras return their internal address, and a malicious one could return another host.
         """
         try:
             target = parse_url(stated.strip())
@@ -275,7 +276,7 @@ class OnvifClient:
         return f"{target.scheme}://{target.authority}{path}"
 
     async def check_url(self, url: str, schemes: tuple[str, ...]) -> str:
-        """Return the URL of a stream or an image that the camera names, without a login.
+        """Return a URL of a stream or an image from the camera's response, without a login.
 
         Raises: ProtocolError: it is malformed, or on another host.
         """
@@ -297,7 +298,7 @@ class OnvifClient:
         return self._at_own_host(replace(target, host=self.target.host), target.path)
 
     async def _is_own(self, host: str) -> bool:
-        """Return whether this is an address of the host name that we were given."""
+        """Return whether this is an address of the configured host name."""
         try:
             stated = ip_address(host)
         except ValueError:
@@ -306,7 +307,7 @@ class OnvifClient:
 
 
 def _content(response: HttpResponse) -> Element:
-    """Raises: SourceError, CommandError."""
+    """Return the content of the response's body. Raises: SourceError, CommandError."""
     try:
         content = soap.read_response(response.body)
     except (NotACameraError, ProtocolError) as exc:
@@ -317,7 +318,7 @@ def _content(response: HttpResponse) -> Element:
 
 
 def _error_of_status(status: int, error: NinjacamError) -> NinjacamError:
-    """Return the error for a response without a fault. `error`: if the status says nothing about it."""
+    """Return the error for a response without a fault. `error`: the default if the status is not specific."""
     if status in (401, 403):
         return AuthenticationError(
             "The camera rejects the user name or password for ONVIF: check both, and that this user may use ONVIF."

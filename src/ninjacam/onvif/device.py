@@ -1,4 +1,4 @@
-"""The device itself: what it is, its clock, its relay outputs (ONVIF Device Management and Device I/O)."""
+"""The device itself: its information, clock and relay outputs (ONVIF Device Management and Device I/O)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ MAX_RELAYS = 32
 
 @dataclass(frozen=True, slots=True)
 class DeviceInformation:
-    """What the device says about itself, printable."""
+    """Information that the device reports about itself, printable."""
 
     manufacturer: str = ""
     model: str = ""
@@ -43,10 +43,10 @@ async def get_information(client: OnvifClient) -> DeviceInformation:
 
 
 async def set_clock(client: OnvifClient, now: datetime) -> float:
-    """Set the camera's clock to `now` (aware), and return the seconds by which it is ahead of this host's then.
+    """Set the camera's clock to `now` (aware). Return the remaining seconds by which it is ahead of this host's
+    clock.
 
-    The camera's time zone stays. If it takes its time from an NTP server, it no longer does.
-    Raises: SourceError, CommandError.
+    The camera's time zone is unchanged. NTP is disabled on the camera. Raises: SourceError, CommandError.
     """
     answer = await client.call("device", "GetSystemDateAndTime")
     zone = answer.get_text("SystemDateAndTime", "TimeZone", "TZ")
@@ -65,7 +65,7 @@ async def set_clock(client: OnvifClient, now: datetime) -> float:
 
 
 async def list_relays(client: OnvifClient) -> list[Relay]:
-    """Return the relay outputs; of Device I/O where there is that service. Raises: SourceError, CommandError."""
+    """Return the relay outputs, from Device I/O if the camera has that service. Raises: SourceError, CommandError."""
     service = "deviceio" if await client.has_service("deviceio") else "device"
     try:
         answer = await client.call("deviceio" if service == "deviceio" else "device", "GetRelayOutputs")
@@ -88,11 +88,11 @@ def _relay(found: Element) -> Relay | None:
 
 
 async def set_relay(client: OnvifClient, token: str, *, is_active: bool) -> None:
-    """Switch a relay output. Raises: CommandRejectedError: there is none of this name; SourceError, CommandError."""
+    """Switch a relay output. Raises: CommandRejectedError: it does not exist; SourceError, CommandError."""
     if token not in {relay.token for relay in await list_relays(client)}:
         raise CommandRejectedError(f"The camera has no output “{printable(token, 64)}”.")
     state = "active" if is_active else "inactive"
-    # Its namespace is that of Device Management for both services (ONVIF Device I/O, section 5.7).
+    # Both services use the namespace of Device Management (ONVIF Device I/O, section 5.7).
     await client.call(
         "device",
         "SetRelayOutputState",

@@ -1,6 +1,7 @@
-"""Events of a camera by a pull point: motion, tampering, crossed lines, digital inputs, sounds (ONVIF Event Service).
+"""Events of a camera through a pull point: motion, tampering, line crossing, digital inputs, sounds (ONVIF Event
+Service).
 
-Not here: subscribing again after an error (`core.lifecycle.supervise`), and what becomes of an event.
+Not here: subscribing again after an error (`core.lifecycle.supervise`), and the processing of events.
 """
 
 import contextlib
@@ -23,20 +24,20 @@ LIFE_S = 120
 """Seconds until the camera ends the subscription, unless it is renewed."""
 RENEW_AFTER_S = 50
 PULL_S = 10
-"""Seconds for which the camera may hold a request until there is an event."""
+"""Seconds for which the camera may delay its response until an event occurs."""
 MAX_MESSAGES = 100
 MIN_PULL_S = 0.5
-"""A camera that answers at once without messages is asked again only after this time."""
+"""Minimum seconds between two requests if a camera responds immediately without messages."""
 MAX_CLOCK_ERROR_S = 60.0
-"""A camera's time of an event that differs by more from ours is not believed."""
+"""Maximum deviation in seconds of the camera's event time from ours. Otherwise our time is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
-    """A change that the camera reports. `source`: tells apart several of a kind, such as the name of a rule.
+    """A change that the camera reports. `source`: distinguishes several of a kind, such as the name of a rule.
 
-    `is_active`: None: a moment, such as a crossed line. `at_ns`: wall clock of this host. `is_initial`: the state when
-    the subscription began.
+    `is_active`: None: an instant, such as a crossed line. `at_ns`: wall clock of this host. `is_initial`: the state
+    when the subscription began.
     """
 
     kind: str
@@ -83,7 +84,7 @@ async def pull_events(
 ) -> None:
     """Subscribe, and pass events to `on_event` until an error or cancellation.
 
-    Raises: SourceError, CommandError: always, in the end; UnsupportedCommandError: the camera has no events.
+    Raises: SourceError, CommandError: always, when it ends; UnsupportedCommandError: the camera has no events.
     """
     subscription = await _subscribe(client)
     on_subscribed()
@@ -163,7 +164,7 @@ class _Subscription:
 
     async def renew(self) -> None:
         content = f"<TerminationTime>PT{LIFE_S}S</TerminationTime>"
-        # Cameras that extend a subscription with each pull often cannot renew it.
+        # Cameras that extend a subscription with each pull often do not support renewal.
         with contextlib.suppress(CommandError):
             await self.call(_NOTIFICATION, "Renew", _RENEW, content)
 
@@ -172,9 +173,9 @@ class _Subscription:
 
 
 def read_event(notification: Element, offset_s: float, now_ns: int) -> DeviceEvent | None:
-    """Return the event of a notification; None: of a kind that we do not use.
+    """Return the event of a notification; None: a kind that we do not use.
 
-    `offset_s`: by which the camera's clock is ahead. `now_ns`: wall clock.
+    `offset_s`: seconds by which the camera's clock is ahead. `now_ns`: wall clock.
     """
     topic = "/".join(local_name(part) for part in notification.get_text("Topic").strip()[:300].split("/"))
     kind = next((kind for part, kind in _KINDS if part in topic), None)
@@ -200,7 +201,7 @@ def _items(message: Element, part: str) -> dict[str, str]:
 
 
 def _state(data: dict[str, str], operation: str) -> bool | None:
-    """Return the first value that is a truth value; a deleted property is not active."""
+    """Return the first boolean value. A deleted property is not active."""
     if operation == "Deleted":
         return False
     for value in data.values():
@@ -212,7 +213,7 @@ def _state(data: dict[str, str], operation: str) -> bool | None:
 
 
 def _time_ns(text: str, offset_s: float, now_ns: int) -> int:
-    """Return the camera's time of the event by our clock, or `now_ns` if that is missing or not believable."""
+    """Return the camera's event time by our clock, or `now_ns` if it is missing or implausible."""
     try:
         stated = datetime.fromisoformat(text.strip()[:40])
     except ValueError:

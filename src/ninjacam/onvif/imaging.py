@@ -12,7 +12,7 @@ LEVELS = {
     "saturation": "ColorSaturation",
     "sharpness": "Sharpness",
 }
-"""Our names of the levels, and ONVIF's."""
+"""Our names of the levels -> ONVIF's names."""
 _ORDER = ("Brightness", "ColorSaturation", "Contrast", "Focus", "IrCutFilter", "Sharpness")
 """The order of elements that the schema requires."""
 MAX_MODES = 8
@@ -20,7 +20,7 @@ MAX_MODES = 8
 
 @dataclass(frozen=True, slots=True)
 class ImagingLevel:
-    """A level and its range, in the camera's own unit. Without a range, it cannot be changed."""
+    """A level and its range, in the camera's own unit. A level without a range cannot be changed."""
 
     value: float
     min: float | None = None
@@ -29,17 +29,18 @@ class ImagingLevel:
 
 @dataclass(frozen=True, slots=True)
 class Imaging:
-    """The settings of a video source, and what they can be set to. Empty: the camera does not have this one."""
+    """The settings of a video source, and their supported values. Empty: the camera does not support the setting."""
 
     ir_cut_filter: str = ""
-    """The filter blocks infrared light: "on" by day, "off" by night, when cameras usually switch their lamps on."""
+    """State of the infrared cut filter: "on" by day, "off" at night, when cameras usually switch on infrared lamps.
+    """
     ir_cut_filters: tuple[str, ...] = ()
     focus_mode: str = ""
     """"auto" or "manual"."""
     focus_modes: tuple[str, ...] = ()
     can_move_focus: bool = False
     levels: dict[str, ImagingLevel] = field(default_factory=dict)
-    """By the names in LEVELS."""
+    """Levels by the names in LEVELS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ async def get_imaging(client: OnvifClient, source: str) -> Imaging:
 
 
 def read_imaging(settings: Element, options: Element) -> Imaging:
-    """Return what the responses to GetImagingSettings and GetOptions say."""
+    """Return the settings from the responses to GetImagingSettings and GetOptions."""
     found = settings.find("ImagingSettings") or Element("")
     offered = options.find("ImagingOptions") or Element("")
     levels = {
@@ -97,9 +98,8 @@ async def _can_move_focus(client: OnvifClient, source: str) -> bool:
 
 
 async def set_imaging(client: OnvifClient, source: str, changes: ImagingChanges) -> None:
-    """Change settings; the camera keeps the others. Raises: CommandRejectedError: it does not offer such a value;
-    SourceError, CommandError.
-    """
+    """Change settings; the camera keeps the others. Raises: CommandRejectedError: the camera does not offer the
+    value; SourceError, CommandError."""
     offered = await get_imaging(client, source)
     elements: dict[str, str] = {}
     if changes.ir_cut_filter:

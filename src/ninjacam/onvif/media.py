@@ -1,6 +1,6 @@
-"""Profiles, addresses of streams and snapshots, and encoder settings (ONVIF Media and Media2).
+"""Profiles, URLs of streams and snapshots, and encoder settings (ONVIF Media and Media2).
 
-Media2 is used where the device has it: only there, H.265 is described.
+Media2 is preferred if the device supports it: only Media2 describes H.265.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -48,7 +48,7 @@ class EncoderChanges:
 
 @dataclass(frozen=True, slots=True)
 class EncoderOptions:
-    """What an encoder can be set to, for one codec. Ranges are (minimum, maximum); None: unknown.
+    """The supported settings of an encoder, for one codec. Ranges are (minimum, maximum); None: unknown.
 
     `fps`: the frame rates that the camera lists; empty: any within `fps_range`.
     """
@@ -190,7 +190,7 @@ async def get_snapshot(client: OnvifClient, profile: Profile) -> bytes:
 
 
 async def get_encoder_options(client: OnvifClient, profile: Profile) -> list[EncoderOptions]:
-    """Return what the encoder of a profile can be set to, for each codec. Raises: SourceError, CommandError."""
+    """Return the supported settings of a profile's encoder, for each codec. Raises: SourceError, CommandError."""
     encoder = _required_encoder(profile)
     content = (
         f"<ConfigurationToken>{escape(encoder.token)}</ConfigurationToken>"
@@ -243,15 +243,15 @@ def _listed(text: str) -> tuple[int, int] | None:
 
 
 async def set_encoder(client: OnvifClient, profile: Profile, wanted: Encoder) -> None:
-    """Change the encoder of a profile. Everything that `wanted` does not name stays as the camera has it.
+    """Change the encoder of a profile. Settings that `wanted` omits are unchanged.
 
-    The stream usually restarts. Raises: CommandRejectedError: the camera offers no such value; SourceError,
+    The stream usually restarts. Raises: CommandRejectedError: the camera does not offer the value; SourceError,
     CommandError.
     """
     present = _required_encoder(profile)
     _check_options(await get_encoder_options(client, profile), wanted)
     if wanted.codec != present.codec:
-        wanted = replace(wanted, profile="")  # The codecs have different profiles.
+        wanted = replace(wanted, profile="")  # Profiles of another codec do not apply.
     if profile.service == "media2":
         content = _media2_encoder(replace(wanted, token=present.token))
     else:
@@ -316,7 +316,8 @@ def _size(wanted: Encoder) -> str:
 
 
 async def _media1_encoder(client: OnvifClient, wanted: Encoder) -> str:
-    """Media requires the multicast address and the timeout too, so they are read and sent back."""
+    """Return the encoder for Media, which also requires the multicast address and the timeout. They are read and
+    sent back."""
     content = f"<ConfigurationToken>{escape(wanted.token)}</ConfigurationToken>"
     answer = await client.call("media", "GetVideoEncoderConfiguration", content)
     now = answer.find("Configuration") or Element("")

@@ -38,8 +38,8 @@ class Ptz:
         self._ranges = ranges
 
     async def move(self, velocity: Vector, timeout_s: float) -> None:
-        """Move until `stop`, or for `timeout_s` (whole seconds, and the camera's minimum). An axis that the camera
-        lacks is ignored.
+        """Move until `stop`, or for `timeout_s` (whole seconds, and at least the camera's minimum). Unsupported axes
+        are ignored.
 
         Raises: UnsupportedCommandError: it has none of these axes; SourceError, CommandError.
         """
@@ -54,7 +54,7 @@ class Ptz:
         await self._client.call("ptz", "Stop", content, lane=URGENT, timeout_s=STOP_TIMEOUT_S)
 
     async def move_by(self, translation: Vector) -> None:
-        """Move by a part of the range. Raises: as `move`."""
+        """Move by a fraction of the range. Raises: as `move`."""
         vector = self._vector("relative", translation)
         await self._client.call("ptz", "RelativeMove", f"{self._token}<Translation>{vector}</Translation>")
 
@@ -87,12 +87,12 @@ class Ptz:
         return list({preset.token: preset for preset in found}.values())
 
     async def goto_preset(self, token: str) -> None:
-        """Raises: CommandRejectedError: there is none of this token; SourceError, CommandError."""
+        """Move to a preset. Raises: CommandRejectedError: it does not exist; SourceError, CommandError."""
         content = f"{self._token}<PresetToken>{escape(token)}</PresetToken>"
         await self._client.call("ptz", "GotoPreset", content)
 
     async def set_preset(self, name: str, token: str = "") -> str:
-        """Save the present position under `name`, as a new preset or in place of `token`. Return its token.
+        """Save the present position under `name`, as a new preset or replacing `token`. Return its token.
 
         Raises: SourceError, CommandError.
         """
@@ -116,7 +116,7 @@ class Ptz:
         await self._client.call("ptz", "SetHomePosition", self._token)
 
     def _vector(self, kind: str, vector: Vector) -> str:
-        """Return the XML of a vector, with the axes that the camera has, in its own ranges."""
+        """Return the XML of a vector, with the axes that the camera supports, in the camera's ranges."""
         xml = ""
         move, zoom = f"{kind}_move", f"{kind}_zoom"
         if (vector.pan is not None or vector.tilt is not None) and getattr(self.abilities, move):
@@ -130,7 +130,7 @@ class Ptz:
         return xml
 
     def _scaled(self, space: str, value: float) -> float:
-        """Return `value`, from -1 to 1, in the range of the space. A range that starts at 0 takes 0 to 1."""
+        """Return `value`, from -1 to 1, in the range of the space. A range that starts at 0 requires 0 to 1."""
         if not -1 <= value <= 1:
             raise CommandRejectedError("Pan, tilt and zoom must be from -1 to 1.")
         low, high = self._ranges.get(space, (-1.0, 1.0))
@@ -146,7 +146,8 @@ class Ptz:
 
 
 async def open_ptz(client: OnvifClient, profiles: list[Profile] | None = None) -> Ptz:
-    """Raises: UnsupportedCommandError: the camera cannot move; SourceError, CommandError."""
+    """Return the PTZ service of the first profile that supports it. Raises: UnsupportedCommandError: the camera
+    cannot move; SourceError, CommandError."""
     if not await client.has_service("ptz"):
         raise UnsupportedCommandError("The camera cannot be moved by ONVIF.")
     profiles = await list_profiles(client) if profiles is None else profiles

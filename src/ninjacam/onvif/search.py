@@ -1,4 +1,4 @@
-"""Finds the ONVIF service of a known host on the ports that cameras use. Not here: finding hosts."""
+"""Finds the ONVIF service of a known host on the common ports of cameras. Not here: finding hosts."""
 
 import asyncio
 from dataclasses import replace
@@ -8,7 +8,7 @@ from ninjacam.onvif.client import OnvifClient
 from ninjacam.sources.base import SourceConfig
 
 PORTS = (80, 8080, 8000, 8899, 2020, 888, 10080)
-"""From the manuals of large manufacturers; the first that answers in this order is taken."""
+"""Ports from the manuals of large manufacturers. The first one in this order that responds is used."""
 TIMEOUT_S = 3.0
 
 
@@ -36,7 +36,8 @@ async def _answers(config: SourceConfig) -> bool:
     try:
         await client.get_clock_offset()
     except NinjacamError as error:
-        return error.code == "authentication_failed"  # A device that requires a login even for its time.
+        # A device that requires a login even for GetSystemDateAndTime.
+        return error.code == "authentication_failed"
     finally:
         client.close()
     return True

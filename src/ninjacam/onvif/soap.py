@@ -79,7 +79,7 @@ def make_envelope(body: str, header: str = "") -> bytes:
 
 
 def make_security(username: str, password: str, created: datetime, nonce: bytes) -> str:
-    """Return the header that proves the password without containing it.
+    """Return the header that proves knowledge of the password without containing it.
 
     `created`: aware, by the camera's clock. `nonce`: random bytes, used once.
     """
@@ -97,7 +97,7 @@ def make_security(username: str, password: str, created: datetime, nonce: bytes)
 def read_response(data: bytes) -> Element:
     """Return the first element of the body of a response.
 
-    Raises: ProtocolError, NotACameraError; what a fault stands for (`error_of`).
+    Raises: ProtocolError, NotACameraError; the error of a fault (`error_of`).
     """
     root = parse_xml(data)
     body = root.find("Body") if root.name == "Envelope" else None

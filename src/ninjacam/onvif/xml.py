@@ -30,7 +30,7 @@ _HTML = re.compile(
 class Element:
     """An XML element. `name` and the names of attributes have no prefix; `text` excludes that of the children.
 
-    `namespace`: the declared one, only to return an element to the camera; empty if it is not declared.
+    `namespace`: the declared one, used only to return an element to the camera; "" if it is not declared.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Converts packets to the formats that viewers read: multipart JPEG, fragmented MP4, the WebSocket's messages.
+"""Converts packets to viewers' formats: multipart JPEG, fragmented MP4, and messages of the WebSocket.
 
 Not here: Django, HTTP, permissions, and slow clients (`ninjacam.viewers`).
 """

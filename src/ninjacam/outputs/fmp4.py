@@ -22,8 +22,8 @@ __all__ = ["encode_avcc", "encode_fragment", "encode_hvcc", "encode_init"]
 _DEFAULT_DURATION_S = 0.04
 
 _MOOF_BYTES = 104
-# moof, mfhd, traf, tfhd (default-base-is-moof), tfdt (64 bit), trun (version 1: data offset, and of the one sample
-# duration, size, flags and a signed composition offset)
+# moof, mfhd, traf, tfhd (default-base-is-moof), tfdt (64 bit), trun (version 1: data offset, and the sample's
+# duration, size, flags and signed composition offset)
 _FRAGMENT = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIIIIIIi I4s")
 
 

@@ -14,7 +14,8 @@ SHOWN_FLAGS = Flags.KEY | Flags.CONFIG | Flags.DISCONT
 
 
 def encode_frame(packet: Packet, payload: bytes, *, stream: int, flags: int) -> bytes:
-    """`stream`: the number from the "stream" message. `flags`: only those of `SHOWN_FLAGS` are sent."""
+    """Return a message. `stream`: the number from the "stream" message. `flags`: only those of `SHOWN_FLAGS` are
+    sent."""
     hz = packet.time_base_hz
     return (
         HEADER.pack(

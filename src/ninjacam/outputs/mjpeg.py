@@ -1,4 +1,4 @@
-"""Multipart JPEG (`multipart/x-mixed-replace`), which every browser and program can play."""
+"""Multipart JPEG (`multipart/x-mixed-replace`), which all browsers and most programs can play."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,12 +20,12 @@ def rfc3339(wall_ns: int) -> str:
 
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    """All frames of a second share it, and formatting one takes ten times as long."""
+    """Return the formatted second. All frames of a second share it, and formatting takes ten times as long."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def encode_part(packet: Packet, state: CameraState) -> bytes:
-    """Return one frame, with the boundary *after* it: browsers show a part when they see the next boundary.
+    """Return one frame, with the boundary *after* it: browsers show a part when they receive the next boundary.
 
     X-Timestamp is the capture time in seconds since 1970, as in mjpg-streamer; unknown times are omitted.
     """

@@ -28,7 +28,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """`etag`: strong, quoted; it changes whenever a byte differs. `headers`: additional ones."""
+    """A response body. `etag`: strong, quoted; it changes whenever a byte differs. `headers`: additional ones."""
 
     content_type: bytes
     pieces: Sequence[Piece]
@@ -41,9 +41,10 @@ class Body:
 
 
 def find_range(text: str, size_bytes: int) -> tuple[int, int] | None:
-    """Return (first, end) of a Range header; None: send everything, also for several ranges and for invalid ones.
+    """Return (first, end) of a Range header; None: send the whole body, also for several ranges and for invalid
+    ones.
 
-    Raises: Problem 416: it starts behind the end.
+    Raises: Problem 416: the range starts after the end.
     """
     match = _RANGE.fullmatch(text.strip())
     if match is None or not (match[1] or match[2]):
@@ -65,7 +66,7 @@ def find_range(text: str, size_bytes: int) -> tuple[int, int] | None:
 
 
 class Meter:
-    """The progress of sending, as monitored by the worker."""
+    """The progress of sending, which the worker monitors."""
 
     def __init__(self) -> None:
         self.blocked_since = 0.0
@@ -75,7 +76,8 @@ class Meter:
 
 
 class Download:
-    """One response, a viewer like any other: aborted if it does not read, loses its permission, or the server stops."""
+    """One response. Like every viewer, it is aborted if the client does not read, loses its permission, or the
+    server stops."""
 
     def __init__(self, watching: "tuple[Principal, Camera]", role: str, send: Send) -> None:
         self.role = role
@@ -106,9 +108,8 @@ class Download:
             self.over.set_result(None)
 
     async def send(self, worker: Worker, body: Body, first: int, size_bytes: int) -> None:
-        """Send the body after its headers. Raises: OSError, DecodeError: a file is missing; whatever the server
-        raises.
-        """
+        """Send the body after its headers. Raises: OSError, DecodeError: a file is missing; exceptions of the
+        server."""
         async with contextlib.aclosing(
             read_pieces(worker.file_threads, body.pieces, first, size_bytes)
         ) as chunks:
@@ -130,7 +131,7 @@ async def serve_body(
     watching: "tuple[Principal, Camera]",
     role: str,
 ) -> None:
-    """Raises: Problem: before the response has started."""
+    """Send the response. Raises: Problem: before the response has started."""
     size_bytes = body.size_bytes
     fields = [
         (b"accept-ranges", b"bytes"),
@@ -183,13 +184,13 @@ async def _deliver(
         gone.cancel()
         worker.remove(download)
         if sending is not None and not await _finish(sending, download):
-            # Less than announced: the client must not mistake it for the whole.
+            # The body is shorter than announced: the client must not accept it as complete.
             abort_connection(scope, send)
-            await asyncio.sleep(0)  # So that the server knows of it before we return.
+            await asyncio.sleep(0)  # Let the server detect it before we return.
 
 
 async def _finish(sending: "asyncio.Task[None]", download: Download) -> bool:
-    """Return whether everything was sent."""
+    """Wait until sending ends. Return whether all data was sent."""
     if not sending.done():
         sending.cancel()
     try:

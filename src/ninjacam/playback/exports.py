@@ -1,4 +1,4 @@
-"""`/rec/<slug>/export/<id>.mp4`: the file of a finished export, with ranges. By its id, never by a path."""
+"""`/rec/<slug>/export/<id>.mp4`: the file of a finished export, with ranges. Found by its id, never by a path."""
 
 import uuid
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ ROLE = "export"
 
 
 def find_export(scope: Scope, target: Target) -> "tuple[tuple[Principal, Camera], Export]":
-    """Queries the database. Raises: Problem 400, 401, 403, 404."""
+    """Return the viewer and the export. Queries the database. Raises: Problem 400, 401, 403, 404."""
     from django.utils import timezone
 
     from ninjacam.actions.audit import record_taken
@@ -48,7 +48,7 @@ async def serve_export(worker: Worker, scope: Scope, receive: Receive, send: Sen
     watching, export = await worker.database.run(find_export, scope, target)
     path = export.path(worker.settings.exports_dir)
     size_bytes = await worker.file_threads.run(_size_bytes, path)
-    if size_bytes != export.size_bytes:  # Missing, or not the file that was made.
+    if size_bytes != export.size_bytes:  # The file is missing, or was replaced.
         raise _nothing()
     name = f"{target.slug}-{rfc3339(export.start_ns)[:19].replace(':', '')}-{export.kind}.mp4"
     headers = [(b"content-disposition", f'attachment; filename="{name}"'.encode())]

@@ -9,21 +9,22 @@ from ninjacam.recordings.clip import Piece, shift_times
 from ninjacam.viewers.file_threads import FileThreads
 
 CHUNK_BYTES = 128 << 10
-"""Memory of one response; the lowest speed that SEND_TIMEOUT_S allows is 13 KB/s."""
+"""Size of chunks in bytes, and memory of one response; the lowest speed that SEND_TIMEOUT_S allows is 13 KB/s.
+"""
 
 
 class OpenFile:
-    """One file at a time, kept open, so that its deletion does not affect readers. Thread: any, one after another."""
+    """Keeps one file open at a time, so that its deletion does not affect readers. Thread: any, one after another."""
 
     def __init__(self) -> None:
-        # A read that nobody waits for any more may still run when it is closed.
+        # An abandoned read may still run when the file is closed.
         self._lock = threading.Lock()
         self._path: Path | None = None
         self._descriptor = -1
         self._closed = False
 
     def read(self, path: Path, offset: int, size_bytes: int) -> bytes:
-        """Raises: OSError: missing, or shorter than that."""
+        """Return a part of a file. Raises: OSError: it is missing, or too short."""
         with self._lock:
             if self._closed:
                 raise OSError("closed")

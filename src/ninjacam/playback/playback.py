@@ -1,6 +1,6 @@
 """`/rec/<slug>/...`: recordings as HLS, as files, as a clip of a span, and as a still at a given time.
 
-Each request queries the index once; while bytes are sent, it uses neither a thread nor a database connection for it.
+Each request queries the index once. While data is sent, it occupies neither a thread nor a database connection.
 """
 
 import hashlib
@@ -46,13 +46,12 @@ if TYPE_CHECKING:
 MAX_PLAYLIST_S = 24 * 3600
 MAX_CLIP_S = 3600
 FINE_S = 3600
-"""Playlists of a longer span use whole files as segments, a minute each, so that thousands of files need not be
-read.
+"""Playlists of a longer span use whole files (one minute) as segments, so that thousands of files need not be read.
 """
 OPEN_END_S = 3600
-"""Length of a playlist without an end."""
+"""Length in seconds of a playlist without an end."""
 STALE_NS = 15 * NS
-"""Seconds without growth after which a file that is marked as being written is considered complete."""
+"""Nanoseconds without growth after which a file that is marked as being written is considered complete."""
 _SHIFT = re.compile(r"(-?\d{1,15})\.(-?\d{1,15})", re.ASCII)
 _RUNNING_TARGET_S, _RUNNING_WHOLE_TARGET_S = 10, 130
 
@@ -69,14 +68,14 @@ class Row:
     sign: Callable[[str, dict[str, str]], str]
 
     def uri(self, ticks: Mapping[int, int] | None = None) -> str:
-        """A URI relative to the camera's `/rec/<slug>/`. `ticks`: offset of the times of its tracks."""
+        """Return a URI relative to the camera's `/rec/<slug>/`. `ticks`: offset of the times of its tracks."""
         moved = ticks and ".".join(str(ticks.get(track, 0)) for track in (VIDEO_TRACK, AUDIO_TRACK))
         return self.sign(f"segment/{self.id}.mp4", {"shift": moved} if moved else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one request may read."""
+    """The files that one request may read."""
 
     watching: "tuple[Principal, Camera]"
     rows: list[Row]
@@ -87,8 +86,8 @@ def find_rows(
 ) -> Found:
     """Return the files that overlap the span. Queries the database. Raises: Problem 400, 401, 403, 404.
 
-    `takes`: the response contains frames, which is recorded for audit. A playlist contains none; its files are
-    recorded when they are read.
+    `takes`: whether the response contains frames, which is recorded for audit. For the files of a playlist, this
+    happens when they are read.
     """
     from ninjacam.models import Segment
 
@@ -135,7 +134,7 @@ def _row(segment: "Segment", root: Path, sign: Callable[[str, dict[str, str]], s
 def _sign(watching: "tuple[Principal, Camera]", base: str, uri: str, query: dict[str, str]) -> str:
     """Return `uri` with its query. If the request used a signed link, the result is signed too.
 
-    `base`: the path that `uri` is relative to.
+    `base`: the path to which `uri` is relative.
     """
     from ninjacam import signing
     from ninjacam.auth import link_for
@@ -169,7 +168,7 @@ async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: S
 
 
 def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
-    """Blocks."""
+    """Return the playlist. Blocks."""
     fine = end_ns - start_ns <= FINE_S * NS
     files: list[PlaylistFile] = []
     chain = Chain(start_ns, end_ns)
@@ -184,7 +183,7 @@ def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
             elif not row.is_open:
                 files.append(read_whole_file(row.path, row.uri(), row.start_ns, row.end_ns))
         except DecodeError:
-            continue  # Missing or damaged: a gap.
+            continue  # A missing or damaged file is a gap.
     target_s = 1 if ended else _RUNNING_TARGET_S if fine else _RUNNING_WHOLE_TARGET_S
     return encode_playlist(files, start_ns=start_ns, ended=ended, min_target_s=target_s)
 

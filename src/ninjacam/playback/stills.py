@@ -1,7 +1,7 @@
 """Decodes recorded frames in child processes, a few at once, with a timeout.
 
-A child decodes frames of one camera only, one after another, because starting it takes ten times as long as decoding
-a frame.
+A child decodes frames of one camera only, one after another, because starting a child takes ten times as long as
+decoding a frame.
 """
 
 import asyncio
@@ -17,10 +17,11 @@ from ninjacam.viewers.turns import Turns
 from ninjacam.viewers.worker import Worker
 
 AT_ONCE = 2
-"""Maximum per worker. A still takes the decoding of up to a GOP."""
+"""Maximum number of children per worker. A still requires decoding of up to a GOP."""
 MAX_WAITING = 64
 MAX_WAITING_OF_USER = 8
-"""Maximum per user. A timeline's preview requests one at a time, and the replay of four cameras four."""
+"""Maximum number of waiting requests per user. A timeline's preview requests one at a time, and the replay of four
+cameras four."""
 MAX_BYTES = 64 << 20
 TIMEOUT_S = 10.0
 IDLE_S = 10.0
@@ -39,10 +40,10 @@ class Stills:
         """Child -> the directory of its camera's recordings, and the timer that ends it."""
 
     async def take(self, place: StillPlace, width_px: int, user: Hashable) -> tuple[int, bytes]:
-        """Return the capture time and the JPEG. `user`: users take turns.
+        """Return the capture time and the JPEG. `user`: the key by which users take turns.
 
-        Raises: Problem 429: this user waits for too many; 503: all users together do, or the server stops; 500: the
-        frame cannot be decoded.
+        Raises: Problem 429: too many requests of this user are waiting; 503: too many requests of all users are
+        waiting, or the server stops; 500: the frame cannot be decoded.
         """
         if self._stop.is_set():
             raise stopping()
@@ -80,7 +81,7 @@ class Stills:
                 await asyncio.gather(asking, return_exceptions=True)
 
     def _take_idle(self, camera: str) -> Child | None:
-        """Return one that decoded this camera before; if there are many, one of another camera is ended first."""
+        """Return an idle child of this camera. If there are too many children, end one of another camera."""
         found = next((child for child, (its, _) in self._idle.items() if its == camera), None)
         if found is not None:
             self._idle.pop(found)[1].cancel()
@@ -105,12 +106,12 @@ async def _spawn() -> Child:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=bare_environment(),  # Without the secret key: the child decodes camera data.
+        env=bare_environment(),  # Without the secret key, because the child decodes camera data.
     )
 
 
 async def _ask(child: Child, question: bytes) -> tuple[int, bytes]:
-    """No JPEG: it cannot be decoded, or the child has crashed."""
+    """Return the child's response. Without a JPEG, the frame cannot be decoded, or the child has crashed."""
     assert child.stdin is not None
     assert child.stdout is not None
     try:

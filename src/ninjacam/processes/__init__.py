@@ -1,4 +1,4 @@
-"""Entry points of the processes that Ninjacam starts, one module each. Never started by hand.
+"""Entry points of the processes that Ninjacam starts, one module each. Do not start them manually.
 
-Not here: the commands that users run (`management.commands`).
+Not here: management commands (`management.commands`).
 """

@@ -1,8 +1,8 @@
 """`python -m ninjacam.processes.backtest_job`: runs a processor over video. `ninjacam backtest` starts it.
 
-User code runs here, and not in the command: if it crashes or never returns, it ends with this process. Reads lines of
-JSON from standard input: `backtest.job.Question`, and then one `Task` after the other. Prints {"ready": …}, and for
-each task the lines of `backtest.job`.
+User code runs here instead of in the command: if it crashes or never returns, only this process ends. Reads lines of
+JSON from standard input: `backtest.job.Question`, and then the `Task` objects one by one. Prints {"ready": …}, and
+for each task the lines of `backtest.job`.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
     except NinjacamError as exc:
         report({"error": exc.as_dict()})
         leave(1)
-    leave()  # Threads of user code need not end.
+    leave()  # Threads of user code may never end.
 
 
 def _run(question: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.processes.capture_worker --name NAME --run-dir DIR`: started by the engine, never by hand."""
+"""`python -m ninjacam.processes.capture_worker --name NAME --run-dir DIR`: started only by the engine."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ninjacam.supervision.child import child_parser, run_loop
 MEMORY_BYTES = 4 << 30
 """Address space limit; a capture process of 16 cameras uses about 60 MB of it."""
 LAST_WRITES_S = 0.8
-"""The engine waits for 1.2 s."""
+"""Seconds to write remaining data at the end. The engine waits for 1.2 s."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,8 @@
-"""`python -m ninjacam.processes.export_job`: makes one export, described on standard input by
+"""`python -m ninjacam.processes.export_job`: creates one export, described on standard input by
 `supervision.job_process`.
 
-Sets up Django only if a processor is needed, because processors live in apps. Never started by hand.
+Sets up Django only if a processor is needed, because processors are defined in apps. Started only by the engine's
+jobs.
 """
 
 import argparse
@@ -99,7 +100,7 @@ def _load_view(camera: str, view: str) -> Any:
     from ninjacam.vision.calling import RecordedView
     from ninjacam.vision.code import ProcessorCode
 
-    events.send_to(events.discard)  # The result of an export is what counts; errors of close() were logged.
+    events.send_to(events.discard)  # Only the result of an export matters; errors of close() were logged.
     code = ProcessorCode(processor_modules(get_settings()))
     code.refresh()
     row = Camera.objects.filter(slug=camera).first() or Camera(slug=camera)

@@ -1,6 +1,6 @@
 """`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process, and sends webhooks.
 
-Started by the engine, never by hand.
+Started only by the engine.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ninjacam.supervision.control import Json
 
 IDLE_EVERY_S = 1.0
-"""Maximum seconds until a new export starts; waiting costs one query per second."""
+"""Maximum seconds until a new export starts. Waiting costs one query per second."""
 STOP_S = 1.0
-"""The engine waits for 1.2 s."""
+"""Seconds to stop. The engine waits for 1.2 s."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     jobs = ExportJobs(get_settings())
 
     async def nothing(_: "Json") -> None:
-        """Run the jobs that the database lists."""
+        """Ignore the work of this child: the database lists its jobs."""
 
     async def run() -> None:
         stop = threading.Event()
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status=lambda: {"kind": "jobs", "jobs": jobs.pids()},
         )
         child.claim()
-        # Not a daemon thread: its jobs end with it, and are queued again first.
+        # Not a daemon thread: its jobs end with it, and must be queued again first.
         thread = threading.Thread(target=_work, args=(jobs, stop, child.stop.set), name="export-jobs")
         courier_stop = Stop()
         courier = threading.Thread(target=_send, args=(courier_stop, child.stop.set), name="webhooks")
@@ -79,7 +79,7 @@ def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None])
     finally:
         jobs.close()
         connections.close_all()
-        on_end()  # A bug has ended it: the engine starts another worker.
+        on_end()  # After a bug, the engine starts another worker.
 
 
 def _send(stop: Stop, on_end: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """`python -m ninjacam.processes.options_check`: checks values of a processor's options. Started by web workers.
 
-The user's model and its validators run here, and not in a web worker or vision worker: one that crashes or never
-returns ends with this process. Reads {"module", "processor", "values"} from standard input; prints {"values",
+The user's model and its validators run here instead of in a web worker or vision worker: if they crash or never
+return, only this process ends. Reads {"module", "processor", "values"} from standard input; prints {"values",
 "problems"} or {"error": a sentence}.
 """
 
@@ -31,11 +31,11 @@ def main() -> None:
         answer = {"error": f"{question['processor']}: {one_line(exc)}"}
     output.write(json.dumps(answer))
     output.flush()
-    os._exit(0)  # Threads of user code need not end.
+    os._exit(0)  # Threads of user code may never end.
 
 
 def _check(question: dict[str, Any]) -> dict[str, Any]:
-    """Raises: ConfigError, ProcessorError; whatever user code raises."""
+    """Return the response. Raises: ConfigError, ProcessorError; any exception of user code."""
     import django
 
     django.setup()

@@ -13,7 +13,8 @@ PRODUCT_SETTINGS = "ninjacam.site.settings"
 
 
 def _project_owners() -> frozenset[int]:
-    """Return the owner of the project's settings, who runs code in all of our processes and so may own `cameras.py`."""
+    """Return the owner of the project's settings, whose code runs in all of our processes and who may therefore own
+    `cameras.py`."""
     source = getattr(sys.modules.get(settings.SETTINGS_MODULE), "__file__", None)
     try:
         return frozenset([Path(source).stat().st_uid]) if source else frozenset()

@@ -1,6 +1,7 @@
-"""`python -m ninjacam.processes.vision_worker`: a vision worker with Django set up, because processors live in apps.
+"""`python -m ninjacam.processes.vision_worker`: a vision worker with Django set up, because processors are defined
+in apps.
 
-Started by the engine, never by hand.
+Started only by the engine.
 """
 
 import gc
@@ -13,7 +14,7 @@ from ninjacam.core.limits import keep_files_private, leave
 from ninjacam.supervision.child import child_parser, run_loop
 
 EVENTS_S = 0.5
-"""Seconds for waiting events and states to be written when the worker ends. The engine waits for 1.2 s."""
+"""Seconds to write waiting events and states when the worker ends. The engine waits for 1.2 s."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         await process.run()
 
-    gc.freeze()  # Loaded objects stay: exclude them from garbage collections, which would delay frames.
+    # Loaded objects are permanent: exclude them from garbage collections, which would delay frames.
+    gc.freeze()
     writer = ProcessorWriter()
     events.send_to(writer.put)
     keep_states_in(writer)

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.processes.web_worker --fd N`: one ASGI worker on a socket that its parent listens on."""
+"""`python -m ninjacam.processes.web_worker --fd N`: one ASGI worker on a socket on which its parent listens."""
 
 import argparse
 import asyncio
@@ -27,7 +27,8 @@ from ninjacam.project import application_path
 
 
 def make_config(application: Any, *, log_level: str = "warning") -> uvicorn.Config:
-    """Uvicorn configured for Ninjacam: no permessage-deflate (50 times the CPU per frame), a bounded shutdown."""
+    """Return uvicorn's configuration for Ninjacam: no permessage-deflate (50 times the CPU per frame), a bounded
+    shutdown."""
     return uvicorn.Config(
         application,
         http="httptools",
@@ -57,9 +58,10 @@ def load_application() -> Any:
 
 
 class DatedState(ServerState):
-    """Uvicorn's state, with a Date header that is made when a response needs it. Uvicorn makes one ten times a second.
+    """Uvicorn's state, with a Date header that is created when a response needs it. Uvicorn creates one ten times a
+    second.
 
-    Checked with uvicorn 0.54.
+    Tested with uvicorn 0.54.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -86,7 +88,8 @@ class DatedState(ServerState):
 
 
 class Server(uvicorn.Server):
-    """Sleeps until it is to exit. Uvicorn's own loop wakes up ten times a second, for the Date header and its state."""
+    """A server that sleeps until it must exit. Uvicorn's own loop wakes up ten times a second, for the Date header
+    and its state."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -107,7 +110,8 @@ class Server(uvicorn.Server):
 
 @functools.cache
 def load_config() -> uvicorn.Config:
-    """Import all that a worker needs: the application, its URLs and templates, which would else come with requests.
+    """Import all modules of a worker: the application, its URLs and templates, which would otherwise be loaded by
+    requests.
 
     Raises: ConfigError: the certificate cannot be loaded.
     """
@@ -125,7 +129,8 @@ def load_config() -> uvicorn.Config:
 
 def run(config: uvicorn.Config, listener: socket.socket) -> None:
     """Serve until stopped."""
-    gc.freeze()  # Loaded objects stay: a full garbage collection of them would delay all streams by 0.1 s.
+    # Loaded objects are permanent: a full garbage collection of them would delay all streams by 0.1 s.
+    gc.freeze()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(Server(config).serve(sockets=[listener]))
 

@@ -17,7 +17,7 @@ def list_grants(actor: Actor, camera: Camera) -> QuerySet[CameraGrant]:
 
 
 def get_grant(actor: Actor, grant_id: int) -> CameraGrant:
-    """Raises: NotFoundError, also if the actor may not know its camera."""
+    """Raises: NotFoundError, also if its camera is invisible to the actor."""
     grant = CameraGrant.objects.filter(pk=grant_id).select_related("camera", "user", "group").first()
     if grant is None or not knows(actor, grant.camera):
         raise NotFoundError(_("No grant %(id)s.") % {"id": grant_id})
@@ -25,9 +25,9 @@ def get_grant(actor: Actor, grant_id: int) -> CameraGrant:
 
 
 def list_tokens(who: Principal) -> QuerySet[ApiToken]:
-    """Return the user's own tokens, revoked and expired ones too.
+    """Return the user's own tokens, including revoked and expired ones.
 
-    Raises: ForbiddenError: `who` came by a token or link of lesser scope.
+    Raises: ForbiddenError: `who` is authenticated by a token or link of lesser scope.
     """
     if not who.may_act_for(who.user):
         raise ForbiddenError(_("To manage tokens, use a session or a token with the scope *."))

@@ -1,7 +1,7 @@
-"""Which cameras a user may see: the one lookup for API, pages, live streams, WebSockets, recordings and links.
+"""The cameras that a user may see: the only lookup for API, pages, live streams, WebSockets, recordings and links.
 
-A user knows a camera if they have any role for it, within the scopes of the token or link in use. An unknown camera is
-treated like one that does not exist: `NotFoundError`, 404. A known camera without the required role raises
+A camera is visible to users with any role for it, within the scopes of the token or link in use. An invisible camera
+is treated like one that does not exist: `NotFoundError`, 404. A visible camera without the required role raises
 `ForbiddenError`, 403, which names the role.
 """
 
@@ -26,13 +26,13 @@ _OUTLIVING = (Role.REPLAY, Role.EXPORT)
 
 
 def find_camera(actor: Actor, slug: str) -> Camera | None:
-    """Return the camera, or None if it does not exist or `actor` may not know that it exists."""
+    """Return the camera, or None if it does not exist or is invisible to `actor`."""
     camera = Camera.objects.filter(slug=slug).first()
     return camera if camera is not None and knows(actor, camera) else None
 
 
 def get_camera(actor: Actor, slug: str, role: str = Role.VIEW, view: str | None = None) -> Camera:
-    """Return the camera, for which `actor` has `role` (and for its view, if one is named).
+    """Return the camera, for which `actor` has `role` (and for its view, if one is given).
 
     Raises: NotFoundError, ForbiddenError.
     """
@@ -40,11 +40,10 @@ def get_camera(actor: Actor, slug: str, role: str = Role.VIEW, view: str | None 
 
 
 def get_recorded(actor: Actor, slug: str, role: str = Role.REPLAY) -> Camera:
-    """Return the camera whose recordings, events or exports `actor` has `role` for.
+    """Return the camera, if `actor` has `role` for its recordings, events or exports.
 
-    They outlive their camera: for a deleted one this is an unsaved Camera, and needs the role for all cameras. The slug
-    "" stands for the host.
-    Raises: NotFoundError, ForbiddenError.
+    They outlive their camera: for a deleted camera, this is an unsaved Camera, and requires the role for all
+    cameras. The slug "" represents the host. Raises: NotFoundError, ForbiddenError.
     """
     camera = Camera.objects.filter(slug=slug).first()
     if camera is None and any(may_deleted(actor, each) for each in _OUTLIVING) and archive.has_left(slug):
@@ -57,7 +56,8 @@ def get_recorded(actor: Actor, slug: str, role: str = Role.REPLAY) -> Camera:
 def require_recorded(actor: Actor, row: R | None, role: str, missing: str) -> R:
     """Return `row`, if `actor` has `role` for its camera.
 
-    Raises: NotFoundError with the message `missing`: it is None, or the actor may not know its camera; ForbiddenError.
+    Raises: NotFoundError with the message `missing`: it is None, or its camera is invisible to the actor;
+    ForbiddenError.
     """
     if row is not None:
         with contextlib.suppress(NotFoundError):
@@ -83,7 +83,7 @@ def missing_camera(slug: str) -> NotFoundError:
 
 
 def knows(actor: Actor, camera: Camera) -> bool:
-    """Return whether `actor` may know that this camera exists: they have any role for it."""
+    """Return whether this camera is visible to `actor`: they have any role for it."""
     return any(actor.may(role, camera) for role in Role.values)
 
 
@@ -95,14 +95,15 @@ def may_deleted(actor: Actor, role: str) -> bool:
 
 
 def list_cameras(who: Principal, role: str = Role.VIEW) -> CameraQuerySet:
-    """Return the cameras that `who` has `role` for, by slug."""
+    """Return the cameras for which `who` has `role`, ordered by slug."""
     cameras = Camera.objects.visible_to(who.user, role).order_by("slug")
     scoped = who.cameras_in_scope(role)
     return cameras if scoped is None else cameras.filter(pk__in=scoped)
 
 
 def list_recorded(who: Principal, wanted: list[str], role: str = Role.REPLAY) -> list[str]:
-    """Return the slugs of the cameras, deleted ones too, whose recordings `who` has `role` for; of `wanted`, if any.
+    """Return the slugs of the cameras, including deleted ones, for whose recordings `who` has `role`; of `wanted`,
+    if any.
 
     Raises: NotFoundError, ForbiddenError: for one of `wanted`.
     """
@@ -115,7 +116,7 @@ def list_recorded(who: Principal, wanted: list[str], role: str = Role.REPLAY) ->
 
 
 def list_recorded_or_all(who: Principal, wanted: list[str], role: str = Role.REPLAY) -> list[str] | None:
-    """As `list_recorded`, or None for everything: all cameras, deleted ones too, and the host."""
+    """Return the same as `list_recorded`, or None for all cameras, including deleted ones, and the host."""
     if not wanted and may_deleted(who, role):
         return None
     return list_recorded(who, wanted, role)

@@ -1,4 +1,4 @@
-"""What the device of a camera says about itself: asked of the device, by the capture process of the camera."""
+"""Queries the device of a camera through the camera's capture process."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from ninjacam.onvif.imaging import Imaging
 from ninjacam.queries.cameras import get_camera
 
 description_of = TypeAdapter(DeviceDescription).validate_python
-"""Returns the description from its JSON form."""
+"""Return the description from its JSON form."""
 _encoder_settings_of = TypeAdapter(EncoderSettings).validate_python
 _imaging_of = TypeAdapter(Imaging).validate_python
 _relays_of = TypeAdapter(list[Relay]).validate_python
@@ -25,8 +25,8 @@ _relays_of = TypeAdapter(list[Relay]).validate_python
 def ask_device(actor: Actor, camera: Camera, op: str, **values: Any) -> Any:
     """Send a request to the device of a camera, and return its result. Blocks for up to 15 s.
 
-    Raises: StreamUnavailableError: the camera takes no commands; SourceError, CommandError: of the camera, without
-    addresses unless `actor` may configure it.
+    Raises: StreamUnavailableError: the camera does not accept commands; SourceError, CommandError: of the camera,
+    without addresses unless `actor` may configure it.
     """
     try:
         return request(get_settings().run_dir, camera.slug, op, **values)
@@ -40,7 +40,8 @@ def describe_device(actor: Actor, slug: str) -> DeviceDescription:
 
 
 def get_encoder(actor: Actor, slug: str, profile: str) -> EncoderSettings:
-    """`profile`: token of a video profile. Raises: as `describe_device`; CommandRejectedError: there is none."""
+    """Return the encoder of a profile. `profile`: token of a video profile. Raises: as `describe_device`;
+    CommandRejectedError: it does not exist."""
     camera = get_camera(actor, slug, Role.CONFIGURE)
     return _encoder_settings_of(ask_device(actor, camera, "get_encoder", profile=profile))
 

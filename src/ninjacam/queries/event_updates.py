@@ -1,4 +1,4 @@
-"""The journal of events, for live streams: what has happened to events since a position."""
+"""The journal of events, for live streams: changes of events since a position."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from ninjacam.queries.cameras import list_recorded_or_all
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A row of the journal. `event`: as the API returns it now; None: it was deleted."""
+    """A row of the journal. `event`: its current form in the API; None: it was deleted."""
 
     pk: int
     kind: str
@@ -24,7 +24,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The positions of the journal: those before `oldest` are no longer known. 0: it is empty."""
+    """The positions of the journal. Those before `oldest` are no longer available. 0: it is empty."""
 
     oldest: int
     newest: int
@@ -39,7 +39,7 @@ def journal_span() -> Span:
 
 
 def read_updates(since: int, max_rows: int) -> list[Update]:
-    """Return the rows after `since`, in their order. One query, and another one if there are any."""
+    """Return the rows after `since`, in order. One query, and another one if there are rows."""
     rows = list(EventUpdate.objects.filter(pk__gt=since).order_by("pk")[:max_rows])
     events = Event.objects.in_bulk({row.event_id for row in rows}) if rows else {}
     return [_update(row, events.get(row.event_id)) for row in rows]
@@ -63,7 +63,8 @@ def replayable(who: Principal, wanted: list[str]) -> frozenset[str] | None:
 def replayable_again(
     asked: list[tuple[Principal, list[str]]],
 ) -> list[frozenset[str] | None]:
-    """As `replayable`, with everything read again. Users who have lost their permission may read no camera."""
+    """Return the same as `replayable`, with all objects read again. Users who have lost their permission may read no
+    camera."""
     fresh = refresh(principal for principal, _ in asked)
     answers: list[frozenset[str] | None] = []
     for principal, wanted in asked:

@@ -12,14 +12,14 @@ from ninjacam.queries.cameras import list_recorded_or_all, require_recorded
 
 
 def get_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
-    """Raises: NotFoundError, also if the actor may not know its camera; ForbiddenError."""
+    """Raises: NotFoundError, also if its camera is invisible to the actor; ForbiddenError."""
     event = Event.objects.filter(pk=event_id).first()
     return require_recorded(actor, event, role, _("No event %(id)s.") % {"id": event_id})
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Conditions that events must meet. `label`: a part of it. Empty, None: any."""
+    """Conditions for events. `label`: a substring. Empty, None: any."""
 
     kinds: Collection[str] = ()
     label: str = ""

@@ -14,13 +14,13 @@ from ninjacam.queries.cameras import list_recorded_or_all, require_recorded
 
 
 def get_export(actor: Actor, export_id: uuid.UUID) -> Export:
-    """Raises: NotFoundError, also if the actor may not know its camera; ForbiddenError."""
+    """Raises: NotFoundError, also if its camera is invisible to the actor; ForbiddenError."""
     export = Export.objects.select_related("created_by").filter(pk=export_id).first()
     return require_recorded(actor, export, Role.EXPORT, _("No export %(id)s.") % {"id": export_id})
 
 
 def export_error(actor: Actor, export: Export) -> Mapping[str, Any] | None:
-    """Return why it failed, with the traceback for users who may configure its camera."""
+    """Return the error of an export, with the traceback for users who may configure its camera."""
     if not export.error:
         return None
     camera = Camera.objects.filter(slug=export.slug).first()

@@ -1,7 +1,7 @@
-"""Pages of lists. Each page ends with a cursor, which the client sends to get the next page.
+"""Pagination of lists. Each page ends with a cursor, which the client sends to get the next page.
 
-The cursor holds the values by which the list is ordered, of the last item. So a page costs the same wherever it is in
-the list, and items that are added or deleted meanwhile neither repeat others nor hide them.
+The cursor contains the sort values of the page's last item. The cost of a page is therefore independent of its
+position, and items that are added or deleted meanwhile neither repeat nor hide others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,22 +18,22 @@ from ninjacam.core.errors import InvalidError
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
 _BETWEEN = "~"
-"""Between the values in a cursor: unreserved in URLs, and in none of the values."""
+"""Separator of the values in a cursor: unreserved in URLs, and in none of the values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """`next`: the cursor for the next page; None: this is the last one."""
+    """One page. `next`: the cursor for the next page; None: this is the last one."""
 
     items: list[T]
     next: str | None
 
 
 def paginate(rows: "QuerySet[M]", order: Sequence[str], after: str, limit: int) -> Page[M]:
-    """Return at most `limit` of `rows` behind the cursor `after`; "": from the start.
+    """Return at most `limit` of `rows` after the cursor `after`; "": from the start.
 
-    `order`: one or two fields, such as ("-start_ns", "-pk"), in one direction and unique together.
-    Raises: InvalidError: `after` is not a cursor of this list.
+    `order`: one or two fields, such as ("-start_ns", "-pk"), in one direction and unique together. Raises:
+    InvalidError: `after` is not a cursor of this list.
     """
     names = [name.removeprefix("-") for name in order]
     if after:
@@ -61,7 +61,7 @@ def _behind(rows: "QuerySet[M]", names: Sequence[str], values: Sequence[Any], ah
         return rows.filter(**{f"{last[0]}__{ahead}": last[1]})
     ((name, value),) = first
     backward = "gte" if ahead == "lt" else "lte"
-    # A range that an index can begin at, less the rows of the same value that are not behind the cursor.
+    # A range from which an index can start, without the rows of the same value that precede the cursor.
     return rows.filter(**{f"{name}__{ahead}e": value}).exclude(
         **{name: value, f"{last[0]}__{backward}": last[1]}
     )

@@ -1,4 +1,4 @@
-"""The patrol of a camera: its steps, and what it does at the moment."""
+"""The patrol of a camera: its steps, and its current state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ PatrolState = Literal["off", "waiting", "running", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class PatrolReport:
-    """`state`: "waiting": it should run, but the camera is disabled or starting. `step`: its number from 0; None: none.
-    `error`: of the last step. `ended_by`: the user who ended it by moving the camera.
+    """A patrol and its state. `state`: "waiting": it should run, but the camera is disabled or starting. `step`: its
+    number from 0; None: none. `error`: of the last step. `ended_by`: the user who ended it by moving the camera.
     """
 
     steps: tuple[PatrolStep, ...]
@@ -43,7 +43,7 @@ def describe_patrol(actor: Actor, slug: str) -> PatrolReport:
 
 
 def _reported(camera: Camera) -> Mapping[str, Any] | None:
-    """Return what the capture process reports of the running patrol; None: nothing yet."""
+    """Return the capture process's report on the running patrol; None: there is none yet."""
     found = read_status().cameras.get(camera.slug, {}).get("patrol")
-    # "ended": by a user, and the database does not say so yet.
+    # "ended": by a user, and the database is not updated yet.
     return found if camera.enabled and found and found["state"] in ("running", "failed") else None

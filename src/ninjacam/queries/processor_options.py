@@ -15,10 +15,9 @@ from ninjacam.queries.status import Status, read_status
 
 @dataclass(frozen=True, slots=True)
 class ProcessorOptions:
-    """`module`: where the processor is defined. `schema`: JSON Schema of the options. `values`: those that were set for
-    the camera; others have the default.
-    `problems`: name of an option -> why its value is not used, as of the processor's last start.
-    """
+    """The options of one processor. `module`: where the processor is defined. `schema`: JSON Schema of the options.
+    `values`: those that were set for the camera; others have the default. `problems`: name of an option -> why its
+    value is not used, as of the processor's last start."""
 
     processor: str
     module: str
@@ -34,7 +33,8 @@ def list_options(actor: Actor, slug: str) -> list[ProcessorOptions]:
 
 
 def get_options(actor: Actor, slug: str, processor: str) -> ProcessorOptions:
-    """Raises: NotFoundError, also if no running engine knows a processor of this name with options; ForbiddenError."""
+    """Return the options of a processor. Raises: NotFoundError, also if no running engine reports a processor of
+    this name with options; ForbiddenError."""
     for found in list_options(actor, slug):
         if found.processor == processor:
             return found
@@ -42,7 +42,7 @@ def get_options(actor: Actor, slug: str, processor: str) -> ProcessorOptions:
 
 
 def options_of(camera: Camera, status: Status) -> list[ProcessorOptions]:
-    """The caller has checked the permission."""
+    """Return the options of the camera's processors. The caller has checked the permission."""
     reports = status.views.get(camera.slug, {})
     stored = camera.processor_options or {}
     return [

@@ -1,4 +1,4 @@
-"""What a camera can do by command, and its presets: asked of the camera itself."""
+"""The PTZ functions of a camera, and its presets, queried from the camera itself."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,8 @@ class PtzDescription:
 
 
 def describe_ptz(actor: Actor, slug: str) -> PtzDescription:
-    """Blocks for up to 15 s. Raises: NotFoundError, ForbiddenError; StreamUnavailableError: the camera takes no
-    commands; SourceError, CommandError: of the camera.
-    """
+    """Return the PTZ functions and presets. Blocks for up to 15 s. Raises: NotFoundError, ForbiddenError;
+    StreamUnavailableError: the camera does not accept commands; SourceError, CommandError: of the camera."""
     camera = get_camera(actor, slug, Role.CONTROL)
     found = ask_device(actor, camera, "describe")
     return PtzDescription(

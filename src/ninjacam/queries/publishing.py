@@ -1,4 +1,4 @@
-"""Where devices publish to cameras, and the keys for it."""
+"""The URLs at which devices publish to cameras, and the keys for them."""
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -11,13 +11,13 @@ from ninjacam.models import Camera, PublishKey
 from ninjacam.queries.cameras import get_camera
 
 SHOWN_LINK_S = 3600
-"""Seconds that a link works that a page shows as a QR code, which others may photograph."""
+"""Lifetime in seconds of a link that a page shows as a QR code, which others may photograph."""
 RENEWED_LINK_S = 30 * 24 * 3600
-"""Seconds that a link works that a publishing page gets when it connects."""
+"""Lifetime in seconds of the link that a publishing page gets when it connects."""
 
 
 def list_publish_keys(actor: Actor, slug: str) -> QuerySet[PublishKey]:
-    """Raises: NotFoundError; ForbiddenError: it needs the role `configure`."""
+    """Return the keys of a camera. Raises: NotFoundError; ForbiddenError: this requires the role `configure`."""
     return get_camera(actor, slug, "configure").publish_keys.order_by("pk")
 
 
@@ -52,7 +52,7 @@ def make_publish_link(key: PublishKey, *, lifetime_s: float = SHOWN_LINK_S) -> s
 
 
 def get_linked_key(link: str) -> PublishKey:
-    """Return the key that a publishing page uses. The link itself is the permission to publish.
+    """Return the key of a publishing page. The link itself is the permission to publish.
 
     Raises: NotFoundError: the link is forged or has expired, its key was revoked, or its camera is disabled.
     """

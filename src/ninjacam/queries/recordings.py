@@ -1,4 +1,4 @@
-"""Recorded files, the timeline and annotations of recordings. Not here: their bytes (`ninjacam.live`)."""
+"""Recorded files, and the timeline and annotations of recordings. Not here: their content (`ninjacam.live`)."""
 
 import time
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_EVENTS = 500
 
 
 def get_segment(actor: Actor, segment_id: int, role: str = Role.REPLAY) -> Segment:
-    """Raises: NotFoundError, also if the actor may not know its camera; ForbiddenError."""
+    """Raises: NotFoundError, also if its camera is invisible to the actor; ForbiddenError."""
     segment = Segment.objects.filter(pk=segment_id).first()
     return require_recorded(actor, segment, role, _("No recording %(id)s.") % {"id": segment_id})
 
@@ -35,9 +35,10 @@ def list_segments(who: Principal, wanted: list[str], start_ns: int, end_ns: int)
 
 @dataclass(frozen=True, slots=True)
 class CameraTimeline:
-    """`spans`: (start, end) in ns. `events`: at most MAX_EVENTS by start; if there are more, the protected and longest.
+    """The timeline of one camera. `spans`: (start, end) in ns. `events`: at most MAX_EVENTS by start; if there are
+    more, the protected and longest.
 
-    `bitrates_bps`: mean bit rate of each bucket, 0 where nothing is recorded.
+    `bitrates_bps`: mean bit rate of each bucket, 0 without recordings.
     """
 
     slug: str
@@ -67,7 +68,8 @@ def read_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int = 0
 
 
 def list_annotations(slug: str, start_ns: int, end_ns: int) -> tuple[list[bytes], int]:
-    """Return the annotations of [start, end) as JSON objects by capture time, and the time up to which they are all.
+    """Return the annotations of [start, end) as JSON objects by capture time, and the time up to which they are
+    complete.
 
     Reads files.
     """

@@ -1,6 +1,6 @@
 """Reads the latest report of this host's engine (`<run>/status.json`): states, processors, views.
 
-Parsed only when the file has changed. Not here: writing it (`ninjacam.engine`).
+The file is parsed only if it has changed. Not here: writing it (`ninjacam.engine`).
 """
 
 import json
@@ -23,9 +23,10 @@ STALE_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`engine_running`: the report is recent. Other fields are as the engine wrote them, and empty if it never did.
+    """The latest report. `engine_running`: the report is recent. Other fields are as written by the engine, and
+    empty if there is no report.
 
-    A camera that no running engine reports is in the state "unknown"; its last figures are not shown as current
+    A camera that no running engine reports has the state "unknown"; its last figures are not reported as current
     ones.
     """
 
@@ -40,7 +41,7 @@ class Status:
     events: Mapping[str, int] = field(default_factory=dict)
 
     def camera(self, camera: Camera, *, details: bool) -> Mapping[str, Any]:
-        """Return the report about one camera, `state` always in it.
+        """Return the report about one camera, which always contains `state`.
 
         `details`: with the full message of its error, for users who may configure it.
         """
@@ -59,18 +60,19 @@ class Status:
         ]
 
     def overlay_of(self, slug: str) -> str | None:
-        """Return the annotations that our pages show over a camera's video: the recorded ones, if any."""
+        """Return the annotations that our pages display over a camera's video: the recorded ones, if any."""
         return " ".join(str(each["name"]) for each in self.processors_of(slug) if each.get("record")) or None
 
     def views_of(self, slug: str) -> list[Mapping[str, Any]]:
-        """Return its processors, including those that currently fail to load, of which only the name is known."""
+        """Return a camera's processors. Those that currently fail to load have only a name."""
         processors = self.processors_of(slug)
         lost = self.views.get(slug, {}).keys() - {"", *(processor["name"] for processor in processors)}
         return [*processors, *({"name": name} for name in sorted(lost))]
 
 
 class StatusReader:
-    """`read` costs a stat while the file is unchanged. Thread: any; a new report replaces the last one atomically."""
+    """Reads the report. `read` costs a stat while the file is unchanged. Thread: any; a new report replaces the last
+    one atomically."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -84,7 +86,7 @@ class StatusReader:
                 content = json.loads(self._path.read_bytes())
                 self._last = (key, content if isinstance(content, dict) else {})
         except (OSError, ValueError):
-            # No engine yet, or no permission. Never a partial file: it is replaced as a whole.
+            # There is no engine yet, or no permission. The file is never partial: it is replaced atomically.
             return Status()
         report = self._last[1]
         age_s = ((time.time_ns() if now_ns is None else now_ns) - report.get("updated_ns", 0)) / 1e9

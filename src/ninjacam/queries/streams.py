@@ -1,4 +1,4 @@
-"""The streams of cameras, and which of them serves a request for live video."""
+"""The streams of cameras, and the selection of one for a request of live video."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ _BROKEN = (CameraState.RECONNECTING, CameraState.FAILED)
 def get_stream_name(
     camera: Camera, named: str = "", *, width_px: int = 0, role: Literal["live", "thumbnail"] = "live"
 ) -> str:
-    """Return the name of the stream to use: `named`, or the one that the rules choose for a picture of `width_px`.
+    """Return the name of the stream to use: `named`, or the one that the rules select for an image of `width_px`.
 
-    The rules skip streams that currently cannot be connected. For a thumbnail, they use only streams that are live: one
-    picture of `main`, which is always connected, costs less than a new connection and the wait for its key frame.
-    Queries nothing without `named`, a width, and an override. Raises: UnknownStreamError.
+    The rules skip streams that currently cannot be connected. For a thumbnail, they use only live streams: one frame
+    of `main`, which is always connected, costs less than a new connection and the wait for its key frame. Needs no
+    query without `named`, a width, and an override. Raises: UnknownStreamError.
     """
     if named == MAIN:
         return MAIN
@@ -48,7 +48,7 @@ def get_stream_name(
 
 
 def _reports_of(camera: Camera) -> Mapping[str, Mapping[str, Any]]:
-    """Return what a running engine reports of the camera's streams besides `main`, by name."""
+    """Return a running engine's reports on the camera's streams besides `main`, by name."""
     status = read_status()
     found: Mapping[str, Mapping[str, Any]] = (
         status.cameras.get(camera.slug, {}).get("streams", {}) if status.engine_running else {}
@@ -57,12 +57,12 @@ def _reports_of(camera: Camera) -> Mapping[str, Mapping[str, Any]]:
 
 
 def find_stream(camera: Camera, name: str) -> Stream | None:
-    """Return a stream of the camera besides `main`; None: it has none of this name."""
+    """Return a stream of the camera besides `main`; None: it does not exist."""
     return Stream.objects.filter(camera=camera, name=name).select_related("camera").first()
 
 
 def get_stream(camera: Camera, name: str) -> Stream:
-    """As `find_stream`. Raises: UnknownStreamError."""
+    """Return the same as `find_stream`. Raises: UnknownStreamError."""
     stream = find_stream(camera, name)
     if stream is None:
         raise missing_stream(camera, name)
@@ -76,10 +76,9 @@ def missing_stream(camera: Camera, name: str) -> UnknownStreamError:
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """One stream with its state. `fields`: the row that has its address and format. `state`: of `main`, the camera's.
-    `error`: as `NinjacamError.as_dict` makes it, in the form for the user. `details`: the user may configure the
-    camera.
-    """
+    """One stream with its state. `fields`: the row with its address and format. `state`: for `main`, the camera's.
+    `error`: as `NinjacamError.as_dict` returns it, in the form for the user. `details`: the user may configure the
+    camera."""
 
     camera: str
     name: str
@@ -91,7 +90,7 @@ class StreamReport:
 
 
 def list_streams(who: Actor, cameras: Iterable[Camera], status: Status) -> list[StreamReport]:
-    """Return the streams of `cameras`, which `who` may view: of each `main`, then the others by name."""
+    """Return the streams of `cameras`, which `who` may view: for each camera `main`, then the others by name."""
     return [stream for camera in cameras for stream in _streams_of(who, camera, status)]
 
 
@@ -115,5 +114,5 @@ def _figures(report: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, int]:
 
 
 def stream_urls(camera: Camera) -> dict[str, str]:
-    """Return the addresses of a camera's streams by name, as they may be shown."""
+    """Return the displayable addresses of a camera's streams by name."""
     return {MAIN: camera.url, **{stream.name: stream.url for stream in camera.streams.all()}}

@@ -1,4 +1,4 @@
-"""Whether one can talk to a camera, as far as its answers have shown."""
+"""Whether users can talk to a camera, as far as known from its responses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,15 @@ from ninjacam.sources.registry import speaks_rtsp
 
 @dataclass(frozen=True, slots=True)
 class TalkAbility:
-    """`state`: "unknown" until somebody talks. `reason`: a sentence, if it is "no"."""
+    """The ability of a camera to receive audio. `state`: "unknown" until a user talks. `reason`: a sentence, if it
+    is "no"."""
 
     state: Literal["unknown", "yes", "no"]
     reason: str = ""
 
 
 def talk_ability(camera: Camera, report: Mapping[str, Any]) -> TalkAbility:
-    """`report`: of the camera, as `Status.camera` returns it."""
+    """Return the ability. `report`: of the camera, as `Status.camera` returns it."""
     if not speaks_rtsp(camera.url):
         return TalkAbility("no", _("You can talk to cameras with an RTSP address only."))
     found = report.get("talk")

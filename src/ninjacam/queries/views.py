@@ -1,4 +1,4 @@
-"""Views of cameras, and the processors that make them, with their condition as the engine last reported it."""
+"""Views of cameras, and the processors that produce them, with their last state that the engine reported."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,12 +21,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ViewReport:
-    """One view of a camera; `name` is "" for the camera itself. `failed_at`: time of `last_error`. `ms_p50`, `ms_p95`:
-    of the latest calls of its processor. `dropped`: frames that it was too slow for. `skipped_share`: frames that were
-    not decoded because nothing moved; None if it does not wait for motion. `values`: the latest of each name.
+    """One view of a camera; `name` is "" for the camera itself. `failed_at`: time of `last_error`. `ms_p50`,
+    `ms_p95`: of the latest calls of its processor. `dropped`: frames dropped because the processor was too slow.
+    `skipped_share`: fraction of frames that were not decoded without motion; None if it does not wait for motion.
+    `values`: the latest of each name.
 
-    `error`, `last_error`: as `NinjacamError.as_dict` makes them, with the traceback for users who may configure the
-    camera.
+    `error`, `last_error`: as `NinjacamError.as_dict` returns them, with the traceback for users who may configure
+    the camera.
     """
 
     camera: str
@@ -47,7 +48,7 @@ class ViewReport:
 
 
 def list_views(who: Principal, cameras: Iterable[Camera], status: Status) -> list[ViewReport]:
-    """Return the views of `cameras`, which `who` may view: of each the camera itself, then those of processors."""
+    """Return the views of `cameras`, which `who` may view: for each camera its own view, then those of processors."""
     return [view for camera in cameras for view in _views_of(who, camera, status)]
 
 
@@ -98,7 +99,8 @@ def read_failure(who: Principal, slug: str, view: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ProcessorReport:
-    """One processor. `cameras`: patterns of slugs for users who may configure all cameras; else slugs they may view."""
+    """One processor. `cameras`: patterns of slugs for users who may configure all cameras; otherwise the slugs that
+    they may view."""
 
     name: str
     module: str
@@ -133,7 +135,7 @@ def list_processors(who: Principal, status: Status) -> list[ProcessorReport]:
 
 
 def list_module_errors(who: Principal, status: Status) -> list[Mapping[str, Any]]:
-    """Return the modules of processors that cannot be imported, for users who may configure all cameras."""
+    """Return the modules with processors that cannot be imported, for users who may configure all cameras."""
     return [module for module in status.modules if module.get("error")] if may_configure_all(who) else []
 
 

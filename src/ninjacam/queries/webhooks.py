@@ -9,7 +9,7 @@ from ninjacam.models import Webhook, WebhookDelivery
 
 
 def require_webhooks(actor: Actor, verb: str) -> None:
-    """`verb`: view, add, change or delete. Raises: ForbiddenError."""
+    """Check the permission. `verb`: view, add, change or delete. Raises: ForbiddenError."""
     if not actor.may_all(f"{verb}_webhook"):
         raise ForbiddenError(_("You need the permission “%(name)s”.") % {"name": f"ninjacam.{verb}_webhook"})
 
@@ -29,7 +29,7 @@ def get_webhook(actor: Actor, webhook_id: int) -> Webhook:
 
 
 def list_deliveries(actor: Actor, webhook_id: int, state: str = "") -> QuerySet[WebhookDelivery]:
-    """Return the deliveries of a webhook, newest first; in this state, if one is given.
+    """Return the deliveries of a webhook, newest first; only those in `state`, if given.
 
     Raises: ForbiddenError, NotFoundError.
     """

@@ -1,4 +1,4 @@
-"""The zones, lines and masks of cameras, as they are stored."""
+"""The stored zones, lines and masks of cameras."""
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _

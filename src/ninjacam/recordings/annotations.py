@@ -78,7 +78,7 @@ def _refuse(constant: str) -> None:
 
 
 def _iter_lines(path: Path, start_ns: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield, for each fragment that may contain some from `start_ns` on, its start and lines."""
+    """Yield the start and lines of each fragment that may contain lines from `start_ns`."""
     try:
         fragments = [
             each

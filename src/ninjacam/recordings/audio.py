@@ -1,6 +1,6 @@
-"""Audio of recordings: AAC unchanged, G.711 re-encoded to AAC, because MP4 does not support it.
+"""Audio of recordings: AAC unchanged, and G.711 re-encoded to AAC, because MP4 does not support it.
 
-Thread: the writer's. Unknown audio is omitted, and the index says that there is none.
+Thread: the writer's. Unsupported audio is omitted, and the index then lists no audio.
 """
 
 import logging
@@ -22,7 +22,7 @@ AUDIO_TRACK = 2
 FRAME_SAMPLES = 1024
 G711_HZ = 8000
 AAC_BPS = 32_000
-"""For speech with a bandwidth of 4 kHz, sent as 64 kbit/s."""
+"""Sufficient for speech with a bandwidth of 4 kHz, which is sent as 64 kbit/s."""
 
 
 class AacFrame(NamedTuple):
@@ -41,7 +41,7 @@ class Sound(Protocol):
     source: str
 
     def feed(self, packet: Packet) -> list[AacFrame]:
-        """Raises: EncodeError: no more audio can be converted."""
+        """Return the frames that are complete now. Raises: EncodeError: no more audio can be converted."""
 
     def drain(self) -> list[AacFrame]:
         """Return buffered audio at the end of the file. Raises: EncodeError."""
@@ -67,7 +67,7 @@ class AacSound:
 
 
 class G711Sound:
-    """Owns an encoder, which is restarted with each file: its last frame is padded with silence."""
+    """Owns an encoder, which is restarted for each file: its last frame is padded with silence."""
 
     def __init__(self, codec: Codec) -> None:
         self._low, self._high = _tables(codec)
@@ -131,7 +131,7 @@ class _Encoder:
     def encode(self, pcm: bytes, pts: int) -> list[tuple[bytes, int]]:
         """Yield (AAC frame, pts) of all complete frames."""
         if self._base is None or abs(pts - self._base - self._samples) > FRAME_SAMPLES:
-            self._base = pts - self._samples  # A gap: the encoder buffers a frame or two.
+            self._base = pts - self._samples  # After a gap: the encoder buffers a frame or two.
         samples = len(pcm) // 2
         frame = self._av.AudioFrame(format="s16", layout="mono", samples=samples)
         frame.planes[0].update(pcm)
@@ -150,12 +150,12 @@ class _Encoder:
                 made += self._context.encode(None)
         except self._av.FFmpegError as exc:
             raise EncodeError("The audio cannot be encoded to AAC.") from exc
-        # Before 0 is the encoder's own priming, which is silent.
+        # Times below 0 are the encoder's priming, which is silent.
         return [(bytes(unit), base + unit.pts) for unit in made if unit.pts is not None and unit.pts >= 0]
 
 
 def make_sound(track: Track | None) -> Sound | None:
-    """None: no audio, or audio that cannot be recorded."""
+    """Return a converter for the track; None: no audio, or audio that cannot be recorded."""
     if track is None:
         return None
     try:

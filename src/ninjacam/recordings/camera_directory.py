@@ -1,4 +1,4 @@
-"""The directory that a camera is recorded to, held open, so that a rename of the camera cannot redirect it."""
+"""A camera's recording directory, held open so that renaming the camera cannot redirect it."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ from ninjacam.core.clock import Clock
 from ninjacam.recordings.layout import open_directory
 
 RENAMED_S = 10.0
-"""For this long after its directory was renamed, a camera is still recorded there: the engine learns the new name
-within a second, and what is recorded meanwhile must not go to another camera that takes the old name."""
+"""Seconds for which a camera still records to its renamed directory. The engine detects the new name within a
+second, and recordings until then must not go to another camera that takes the old name."""
 
 
 class CameraDirectory:
@@ -19,10 +19,10 @@ class CameraDirectory:
         self._clock = clock
         self._descriptor = -1
         self._renamed_ns: int | None = None
-        """Monotonic time at which the directory was first found to have another name."""
+        """Monotonic time at which the directory was first found renamed."""
 
     def open(self) -> int:
-        """Return a descriptor of the directory that the camera began with, wherever it is now. Raises: OSError."""
+        """Return a descriptor of the camera's original directory, even if it was renamed. Raises: OSError."""
         if self._descriptor >= 0 and not self._is_current():
             now_ns = self._clock.monotonic_ns()
             if self._renamed_ns is None:

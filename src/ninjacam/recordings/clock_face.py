@@ -18,7 +18,7 @@ _HEIGHT_SHARE = 1 / 28
 
 
 class ClockFace:
-    """`zone`: an IANA name; UTC if this host does not know it."""
+    """Draws the time of one zone. `zone`: an IANA name; UTC if this host does not support it."""
 
     def __init__(self, zone: str) -> None:
         self._zone: tzinfo = UTC
@@ -37,7 +37,7 @@ class ClockFace:
                 self._zone = UTC
 
     def text(self, captured_ns: int) -> str:
-        """ "2026-11-22 08:00:00 UTC"."""
+        """Return the text, such as "2026-11-22 08:00:00 UTC"."""
         return f"{datetime.fromtimestamp(captured_ns // 1_000_000_000, self._zone):%Y-%m-%d %H:%M:%S %Z}"
 
     def draw(self, planes: "NDArray[np.uint8]", width_px: int, height_px: int, captured_ns: int) -> None:

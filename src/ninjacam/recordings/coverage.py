@@ -1,7 +1,7 @@
-"""Computes what many files cover together: a day of sixteen cameras has 23,000 files.
+"""Computes the coverage of many files at once: sixteen cameras create 23,000 files per day.
 
-To call NumPy once instead of once per camera, all cameras share one time axis, each in its own lane. All times in
-ns, int64.
+To call NumPy once instead of once per camera, all cameras share one time axis with a lane for each camera. All times
+in ns, int64.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ Array = NDArray[np.int64]
 class Lanes:
     """Maps times to the axis: `time - start_ns` after the origin of its camera's lane.
 
-    `length_ns`: of the requested span, from `start_ns`. `margin_ns`: the maximum length of a file, and so how far
+    `length_ns`: length of the requested span, from `start_ns`. `margin_ns`: maximum length of a file, and so how far
     one may extend beyond the span; lanes are separated by this margin too, so no span crosses lanes.
     """
 
@@ -28,13 +28,13 @@ class Lanes:
 
     @property
     def origins(self) -> Array:
-        """Shape (cameras,)."""
+        """Return the origins of the lanes: shape (cameras,)."""
         return np.arange(self.cameras) * (self.length_ns + 3 * self.margin_ns) + self.margin_ns
 
 
 @dataclass(frozen=True, slots=True)
 class FileArrays:
-    """All arrays have shape (files,), ordered by start on the axis."""
+    """The files of all cameras. All arrays have shape (files,), ordered by start on the axis."""
 
     starts: Array
     ends: Array
@@ -42,7 +42,7 @@ class FileArrays:
 
 
 def read_files(lanes: Lanes, rows: Iterable[Sequence[str | bytes]]) -> FileArrays:
-    """`rows`: one per camera, from `SegmentQuerySet.as_lists`."""
+    """Return the arrays. `rows`: one per camera, from `SegmentQuerySet.as_lists`."""
     found = [np.empty((3, 0), np.int64)]
     for origin, row in zip(lanes.origins, rows, strict=True):
         numbers = np.array([_read_numbers(each) for each in row])
@@ -79,9 +79,8 @@ def spans(lanes: Lanes, files: FileArrays, *, max_gap_ns: int) -> list[list[tupl
 
 
 def bitrates_bps(lanes: Lanes, files: FileArrays, buckets: int) -> list[list[int]]:
-    """Return for each camera and bucket of the requested span, which `buckets` divide evenly, the mean bit rate of
-    the files that overlap it; 0: none.
-    """
+    """Return, for each camera and bucket of the requested span, the mean bit rate of the files that overlap it; 0:
+    none. `buckets` must divide the span evenly."""
     edges = np.array([lanes.length_ns * n // buckets for n in range(buckets + 1)], np.int64)
     edges_of_all = lanes.origins[:, np.newaxis] + edges
     by_end = np.argsort(files.ends, kind="stable")
@@ -89,16 +88,17 @@ def bitrates_bps(lanes: Lanes, files: FileArrays, buckets: int) -> list[list[int
     ended = np.searchsorted(files.ends[by_end], edges_of_all[:, :-1], side="right")
 
     def overlapping(values: Array) -> Array:
-        """Sum over files that start before a bucket ends, minus those that end before it starts."""
+        """Return the sum over files that start before a bucket ends, minus those that end before it starts."""
         return _sums(values)[begun] - _sums(values[by_end])[ended]
 
     lengths_ns = overlapping(files.ends - files.starts)
-    bits = overlapping(files.sizes_bytes) * 8.0  # Multiplied by 1e9, it would overflow an int64.
+    # Converted to float: multiplied by 1e9, it would overflow an int64.
+    bits = overlapping(files.sizes_bytes) * 8.0
     rates = np.where(lengths_ns > 0, bits * 1e9 // np.maximum(lengths_ns, 1), 0)
     whole: list[list[int]] = rates.astype(np.int64).tolist()
     return whole
 
 
 def _sums(values: Array) -> Array:
-    """Sums of the first 0, 1, ... n values: shape (n + 1,)."""
+    """Return the sums of the first 0, 1, ... n values: shape (n + 1,)."""
     return np.append(0, np.cumsum(values))

@@ -1,4 +1,4 @@
-"""Cuts a camera's packets into fragments. Not here: which of them are kept (`ninjacam.recordings.ring`)."""
+"""Cuts a camera's packets into fragments. Not here: the choice of fragments to keep (`ninjacam.recordings.ring`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet, Track
 from ninjacam.recordings.fragments import DEFAULT_TICKS, dts_of
 
 FRAGMENT_TICKS = VIDEO_CLOCK_HZ
-"""Maximum length of a fragment, and so of the loss when this process is killed."""
+"""Maximum length of a fragment, and therefore of the loss if this process is killed."""
 MIN_TICKS = VIDEO_CLOCK_HZ // 2
-"""Key frames that are closer share a fragment."""
+"""Key frames at shorter intervals share a fragment."""
 GAP_TICKS = VIDEO_CLOCK_HZ
 """A DISCONT that skips more than this begins a new file."""
 ALWAYS_GAP_TICKS = 10 * VIDEO_CLOCK_HZ
@@ -21,10 +21,10 @@ MAX_ANNOTATION_BYTES = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Packets of one fragment, starting with video. `end_dts`: of the frame after it, None if unknown.
+    """Packets of one fragment, starting with video. `end_dts`: time of the frame after it, None if unknown.
 
-    `before_key`: that frame is a key frame. `after_gap`: something before it is missing. `sound`: the camera's audio
-    track. `annotations`: (pts, encoded set) received meanwhile, for frames up to some time before.
+    `before_key`: that frame is a key frame. `after_gap`: data before the fragment is missing. `sound`: the camera's
+    audio track. `annotations`: (pts, encoded set) received meanwhile, for these or slightly earlier frames.
     """
 
     packets: tuple[Packet, ...]
@@ -42,7 +42,7 @@ class FragmentCutter:
     def __init__(self, on_job: Callable[[Job], None]) -> None:
         self.sound: Track | None = None
         self.annotations_dropped = 0
-        """Dropped annotations: number of frames that had too many."""
+        """Number of frames whose annotations were dropped, because they had too many."""
         self._on_job = on_job
         self._packets: list[Packet] = []
         self._annotations: list[tuple[int, bytes]] = []

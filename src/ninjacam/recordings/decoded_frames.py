@@ -1,6 +1,6 @@
 """Decodes recorded files frame by frame, with capture times.
 
-Memory does not grow with the span: a file is read as the decoder needs it, and one file is open at a time.
+Memory does not grow with the span: files are read as the decoder requires data, and one file is open at a time.
 """
 
 import io
@@ -25,7 +25,7 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class CapturedFrame:
-    """`pts`: 1/90000 s, from the start of the first file. `captured_ns`: wall clock."""
+    """A decoded frame. `pts`: 1/90000 s, from the start of the first file. `captured_ns`: wall clock."""
 
     frame: av.VideoFrame
     pts: int
@@ -121,7 +121,7 @@ def iter_frames(
 
 
 def _decode(context: Any, packet: Any) -> list[tuple[av.VideoFrame, int]]:
-    """Return the frames that come out, each with its time."""
+    """Return the frames that the decoder outputs, each with its time."""
     try:
         return [(frame, frame.pts) for frame in context.decode(packet) if frame.pts is not None]
     except (av.FFmpegError, ValueError) as exc:
@@ -130,14 +130,15 @@ def _decode(context: Any, packet: Any) -> list[tuple[av.VideoFrame, int]]:
 
 
 class RecordedTimes:
-    """The capture times of the frames of a file, by the clocks of its fragments."""
+    """The capture times of a file's frames, according to the clocks of its fragments."""
 
     def __init__(self, fragments: list[Fragment]) -> None:
         self._coming = list(reversed(fragments))
         self._known: list[tuple[int, int]] = []  # (pts of a fragment's first frame, its wall clock in ns)
 
     def takes(self, packet: Any, *, keys_only: bool) -> bool:
-        """Note the time of a packet. Return whether it is to be decoded. `keys_only`: the first of each fragment."""
+        """Store the time of a packet. Return whether to decode it. `keys_only`: only the first packet of each
+        fragment."""
         if not packet.size or packet.pts is None or packet.dts is None:
             return True
         begins = self._saw(packet.dts, packet.pts)
@@ -149,7 +150,7 @@ class RecordedTimes:
         while self._coming and dts >= self._coming[-1].dts:
             self._known.append((pts, self._coming.pop().start_ns))
             begins = True
-        del self._known[:-8]  # More than the decoder holds back.
+        del self._known[:-8]  # More than a decoder holds back.
         return begins
 
     def captured_ns(self, pts: int) -> int:

@@ -1,4 +1,4 @@
-"""Exports a span of recorded files to one file: copied without touching a sample, or re-encoded.
+"""Exports a span of recorded files to one file: copied without changing a sample, or re-encoded.
 
 Blocks; meant for a separate process. The output is synced to disk when a function returns, and removed if it raises.
 Not here: decoding and drawing (`recordings.render`), permissions and scheduling (`ninjacam.actions`).
@@ -18,7 +18,7 @@ from ninjacam.core.errors import NinjacamError
 from ninjacam.recordings.clip import ClipChangesError, Piece, plan_clip, shift_times
 
 CHUNK_BYTES = 1 << 20
-"""Size of reads. The head of a fragment, prft and moof, is far smaller."""
+"""Size of reads in bytes. The head of a fragment, prft and moof, is far smaller."""
 
 OnProgress = Callable[[float], None]
 """Receives the progress, from 0 to 1. Called often: the receiver limits the rate."""
@@ -57,7 +57,7 @@ class ExportDiskFullError(DiskError):
 
 @dataclass(frozen=True, slots=True)
 class ExportSpec:
-    """The input of a job process. `paths`: the files of the span, in order. `output`: where to write.
+    """The input of a job process. `paths`: the files of the span, in order. `output`: path of the result.
 
     `clock`, `zone`: draw the wall clock of this time zone. `view`: the processor to run on each frame. `width_px`:
     0: as recorded. `speed`, `fps`: of a timelapse.
@@ -124,7 +124,8 @@ class FormatChangesError(ClipChangesError):
 
 @contextlib.contextmanager
 def writing(output: Path) -> Iterator[BinaryIO]:
-    """A new file with mode 0600, unbuffered; synced at the end of the block, removed if that raises.
+    """Yield a new file with mode 0600, unbuffered. It is synced at the end of the block, and removed if the block
+    raises.
 
     Raises: DiskError.
     """
@@ -146,7 +147,7 @@ def writing(output: Path) -> Iterator[BinaryIO]:
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Raises: DiskError."""
+    """Write all data. Raises: DiskError."""
     view = memoryview(data)
     try:
         while view:
@@ -156,7 +157,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 
 def iter_bytes(pieces: Sequence[Piece]) -> Iterator[bytes]:
-    """Yield their bytes in chunks. Raises: RecordingGoneError."""
+    """Yield the data of the pieces in chunks. Raises: RecordingGoneError."""
     path: Path | None = None
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
@@ -179,7 +180,7 @@ def iter_bytes(pieces: Sequence[Piece]) -> Iterator[bytes]:
 
 
 def _read(file: BinaryIO, offset: int, size_bytes: int) -> bytes:
-    """Raises: RecordingGoneError: it has become shorter, or cannot be read."""
+    """Return a part of the file. Raises: RecordingGoneError: the file is too short, or cannot be read."""
     try:
         data = os.pread(file.fileno(), size_bytes, offset)
     except OSError as exc:
@@ -190,7 +191,7 @@ def _read(file: BinaryIO, offset: int, size_bytes: int) -> bytes:
 
 
 def digest_file(file: BinaryIO) -> MadeFile:
-    """Of what is in it now. Raises: DiskError."""
+    """Return the size and digest of the file's contents. Raises: DiskError."""
     digest = hashlib.sha256()
     size_bytes = 0
     try:

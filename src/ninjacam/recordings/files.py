@@ -1,4 +1,4 @@
-"""The files of one camera: creates, extends and closes them, and reports them to the index. Thread: the writer's."""
+"""Creates, extends and closes the files of one camera, and reports them to the index. Thread: the writer's."""
 
 import contextlib
 import errno
@@ -20,13 +20,14 @@ from ninjacam.recordings.segments import SegmentInfo
 logger = logging.getLogger("ninjacam.recordings")
 
 SILENT_S = 5.0
-"""A file with audio that has received none for this long is closed, because players wait for it."""
+"""Seconds without audio after which a file with an audio track is closed, because players wait for audio."""
 RETRY_S = 1.0
-"""Seconds after a failure until the next file is tried."""
+"""Seconds between a failure and the next attempt to create a file."""
 
 
 class CameraFiles:
-    """At most one open file. `period_s`: a new one begins at the first key frame after it.
+    """The files of one camera, of which at most one is open. `period_s`: a new one begins at the first key frame
+    after it.
 
     `on_segment`: receives each file whenever it has grown or ended. `on_grown(file, is_new)`: syncs it to the disk.
     """
@@ -68,7 +69,7 @@ class CameraFiles:
         return self._contents is not None
 
     def write(self, job: Job) -> None:
-        """Never raises for camera data or disk errors; `error` reports them."""
+        """Write a fragment. Never raises for camera data or disk errors; `error` reports them."""
         video = [packet for packet in job.packets if packet.kind is Kind.VIDEO]
         units = self._units(job)
         first = video[0]
@@ -98,7 +99,7 @@ class CameraFiles:
             self._report_recovered()
 
     def end(self) -> None:
-        """Close the file, which is complete as it is. Idempotent."""
+        """Close the file, which is already complete. Idempotent."""
         self._contents = None
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
@@ -113,7 +114,7 @@ class CameraFiles:
         self._path = ""
 
     def pause(self) -> None:
-        """Like `end`, but what follows is not a continuation: audio that the encoder still holds is discarded."""
+        """Close the file like `end`, but discard the encoder's buffered audio, because a gap follows."""
         self.end()
         self._sound = self._sound_track = None
 
@@ -191,7 +192,8 @@ class CameraFiles:
         self._retry_ns = self._clock.monotonic_ns() + int(RETRY_S * 1e9)
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._good_bytes)  # The last fragment's end is the file's.
+                # The file ends with its last complete fragment.
+                os.ftruncate(self._descriptor, self._good_bytes)
         self.end()
 
     def _report_recovered(self) -> None:
@@ -215,7 +217,7 @@ class CameraFiles:
         return units
 
     def _drained(self) -> list[AacFrame]:
-        """Return what the encoder still holds: the file ends with this fragment."""
+        """Return the encoder's buffered audio, because the file ends with this fragment."""
         try:
             return self._sound.drain() if self._sound is not None else []
         except EncodeError as exc:

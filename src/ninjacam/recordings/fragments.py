@@ -1,4 +1,4 @@
-"""Builds the contents of one recorded file, piece by piece, from packets. No I/O.
+"""Builds the contents of one recorded file from packets, in pieces. No I/O.
 
 Times in the file start at 0 with the first frame's decoding time and follow the camera's repaired clock.
 """
@@ -49,12 +49,12 @@ class Written(NamedTuple):
 
 
 class FragmentClock:
-    """Capture times of the frames of the last fragments as stored in their files, so that annotations match their
-    frame even if the wall clock was set within a fragment.
-    """
+    """The capture times of recent frames as stored in their files, so that annotations match their frame even if the
+    wall clock was set within a fragment."""
 
     def __init__(self) -> None:
-        self._starts: deque[tuple[int, int]] = deque(maxlen=8)  # (pts, wall clock in ns) of first frames
+        # (pts, wall clock in ns) of the first frames of fragments.
+        self._starts: deque[tuple[int, int]] = deque(maxlen=8)
 
     def begin(self, pts: int, start_ns: int) -> None:
         self._starts.append((pts, start_ns))
@@ -68,8 +68,8 @@ class FragmentClock:
 class FileContents:
     """Builds the bytes of one file, in order: `header`, then the result of each `add`. Thread: one.
 
-    `first`: the key frame at its start. `clock`: the camera's, which continues from file to file.
-    Raises: EncodeError, DecodeError: no file can be made from it.
+    `first`: the key frame at its start. `clock`: the camera's, which continues across files. Raises: EncodeError,
+    DecodeError: the packets cannot be stored in a file.
     """
 
     def __init__(self, first: Packet, sound: Sound | None, clock: FragmentClock | None = None) -> None:
@@ -105,7 +105,7 @@ class FileContents:
         self._audio_end = 0
 
     def fits(self, key: Packet) -> bool:
-        """Return whether a key frame can be decoded with this file's header. Only CONFIG can change that."""
+        """Return whether this file's header allows decoding of a key frame. Only CONFIG can change that."""
         if key.codec is not self.codec:
             return False
         if not key.flags & Flags.CONFIG:
@@ -124,9 +124,8 @@ class FileContents:
         end_dts: int | None,
         annotations: Sequence[tuple[int, bytes]] = (),
     ) -> Written | None:
-        """Return one fragment; None if it is empty. `end_dts`: of the following frame, None if unknown; frames come
-        in decoding order. `annotations`: as in a `Job`.
-        """
+        """Return one fragment; None if it is empty. `video`: frames in decoding order. `end_dts`: decoding time of
+        the following frame, None if unknown. `annotations`: as in a `Job`."""
         frames = [(packet, *self._sample_data(packet)) for packet in video]
         frames = [entry for entry in frames if entry[2]]
         if not frames:
@@ -169,7 +168,8 @@ class FileContents:
         return expected_ns
 
     def _sample_data(self, packet: Packet) -> tuple[list[bytes | memoryview], int]:
-        """Return four-byte lengths and NAL units, without those of the header, as views; and their size in bytes."""
+        """Return the NAL units with four-byte lengths as views, without the parameter sets in the header, and their
+        size in bytes."""
         data = packet.data
         if self.codec is Codec.MJPEG:
             return [data], len(data)

@@ -9,7 +9,7 @@ from ninjacam.recordings.clip import select_fragments
 from ninjacam.recordings.library import read_known
 
 MAX_BYTES = 64 << 20
-"""Maximum time between two key frames; no more is decoded for one frame."""
+"""Maximum number of bytes between two key frames; no more is decoded for one frame."""
 TOLERANCE_NS = 2_000_000_000
 """A shorter interval is not a gap: the previous frame is still valid."""
 
@@ -35,9 +35,8 @@ class StillPlace:
 
 
 def find_still(path: Path, at_ns: int, *, key_only: bool = False) -> StillPlace | None:
-    """Return None if the file has no frame at this time. `key_only`: the key frame at or before it that begins a
-    fragment, which costs the decoding of one frame. Raises: DecodeError. Blocks.
-    """
+    """Return the location of the frame at this time, or None if the file has none. `key_only`: use the preceding key
+    frame that begins a fragment, so that only one frame must be decoded. Raises: DecodeError. Blocks."""
     recording = read_known(path)
     chosen = select_fragments(recording, at_ns - TOLERANCE_NS, at_ns + 1)
     keys = [number for number, each in enumerate(chosen) if each.is_key]

@@ -1,4 +1,4 @@
-"""Decodes the key frames of a recorded file alone: of each fragment that begins with one, only its bytes are read."""
+"""Decodes only the key frames of a recorded file. Of each fragment that begins with one, only its bytes are read."""
 
 import io
 import logging
@@ -23,7 +23,7 @@ MAX_KEY_BYTES = 16 << 20
 
 
 class KeyFrame(NamedTuple):
-    """`captured_ns`: wall clock."""
+    """A decoded key frame. `captured_ns`: wall clock."""
 
     captured_ns: int
     frame: av.VideoFrame
@@ -32,9 +32,9 @@ class KeyFrame(NamedTuple):
 def iter_key_frames(
     path: Path, start_ns: int, end_ns: int, *, step_ns: int = 0, is_exact: bool = True
 ) -> Iterator[KeyFrame]:
-    """Yield the key frames of [start, end) with which a fragment begins. Damaged ones are skipped.
+    """Yield the key frames of [start, end) that begin a fragment. Damaged ones are skipped.
 
-    `step_ns`: minimum time between two of them. `is_exact` False: without the deblocking filter, which is faster.
+    `step_ns`: minimum time between two of them. `is_exact` False: skip the deblocking filter, which is faster.
     Raises: DecodeError: not a recording; OSError.
     """
     recording = read_recording(path)
@@ -76,7 +76,8 @@ def find_key(head: bytes) -> tuple[int, int]:
 
 
 def _first_sample(head: bytes, at: int, stop: int) -> tuple[int, int] | None:
-    """Return the offset from the moof, and the size, of the first frame of a traf; None: it is of another track."""
+    """Return the offset from the moof, and the size, of the first frame of a traf; None: it belongs to another
+    track."""
     track = 0
     for kind, begin, _ in walk(head, at, stop):
         if kind == b"tfhd":

@@ -13,7 +13,7 @@ _PATH = re.compile(r"(?P<slug>[a-z0-9][a-z0-9_-]*)/\d{4}-\d{2}-\d{2}/\d{2}/\d{2}
 
 
 def segment_path(slug: str, start_ns: int, repeat: int = 0) -> str:
-    """Return a relative path with `/`. `repeat`: how many files of the same second exist."""
+    """Return a relative path with `/`. `repeat`: number of existing files of the same second."""
     start = datetime.fromtimestamp(start_ns // 1_000_000_000, UTC)
     return f"{slug}/{start:%Y-%m-%d/%H/%M-%S}{f'-{repeat}' if repeat else ''}.mp4"
 
@@ -25,15 +25,15 @@ def slug_of(path: str) -> str | None:
 
 
 def open_directory(root: Path, slug: str) -> int:
-    """Return a descriptor of the directory of a camera, which is made where there is none. Raises: OSError."""
+    """Return a descriptor of a camera's directory, which is created if it does not exist. Raises: OSError."""
     (root / slug).mkdir(mode=0o700, parents=True, exist_ok=True)
     return os.open(root / slug, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def create_segment(directory: int, slug: str, start_ns: int) -> tuple[str, int]:
-    """Create a file that was not there before, mode 0600, locked for repair. `directory`: from `open_directory`.
+    """Create a new file of mode 0600, locked against repair. `directory`: from `open_directory`.
 
-    Returns: its path relative to the root, if the directory still has the name `slug`, and a descriptor for writing.
+    Return its path relative to the root, if the directory still has the name `slug`, and a descriptor for writing.
     Raises: OSError.
     """
     for repeat in range(MAX_SAME_SECOND):
@@ -77,7 +77,7 @@ def remove_empty(directory: Path) -> None:
 
 
 def _names(directory: Path) -> list[str]:
-    """Return [] if it is not a directory, or no longer exists."""
+    """Return the names in a directory; [] if it is not a directory, or no longer exists."""
     try:
         return sorted(os.listdir(directory))
     except OSError:

@@ -7,7 +7,7 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.reader import Recording, read_recording
 
 MAX_KEPT = 256
-"""Number of files, some tens of KB each."""
+"""Maximum number of cached files, some tens of KB each."""
 
 
 def read_known(path: Path) -> Recording:

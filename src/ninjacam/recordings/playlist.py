@@ -1,6 +1,7 @@
 """HLS playlists (RFC 8216bis, version 7) of recorded files: byte ranges, from key frame to key frame.
 
-Grouping starts at a file's first fragment whatever span was requested, so the playlist of a running span only grows.
+Grouping starts at a file's first fragment, independent of the requested span, so the playlist of a running span only
+grows.
 """
 
 import math
@@ -18,9 +19,9 @@ from ninjacam.recordings.reader import Fragment
 
 NS = 1_000_000_000
 GAP_NS = 2 * NS
-"""A longer interval between files is a gap, as on the timeline."""
+"""A longer interval between files is a gap, as in the timeline."""
 MIN_PART_S = 2.0
-"""Key frames closer than this share a segment: fewer requests, and still quick seeking."""
+"""Key frames at shorter intervals share a segment, which saves requests and still allows fast seeking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PlaylistFile:
-    """`uri`: relative to the playlist. `init_bytes`: the length of its ftyp and moov. `is_same`: identical to those
-    of the previous file. `follows`: times continue without a gap.
+    """A file in the playlist. `uri`: relative to the playlist. `init_bytes`: the length of its ftyp and moov.
+    `is_same`: whether these are identical to those of the previous file. `follows`: times continue without a gap.
     """
 
     uri: str
@@ -51,8 +52,7 @@ class PlaylistFile:
 
 
 def group(fragments: Iterable[Fragment], *, is_open: bool, min_s: float = MIN_PART_S) -> list[Part]:
-    """Return the fragments of one file as parts. `is_open`: more will come, so the last part, which may grow, is
-    omitted.
+    """Return the fragments of one file as parts. `is_open`: the file still grows, so its last part is omitted.
 
     Data before the first key frame cannot be decoded and is omitted.
     """
@@ -79,7 +79,8 @@ def select(parts: Iterable[Part], start_ns: int, end_ns: int) -> list[Part]:
 
 
 class Chain:
-    """Consecutive files on one time line: each starts where the previous one ended, regardless of gaps. Thread: one."""
+    """Consecutive files on one time line: each starts at the end of the previous one, regardless of gaps. Thread:
+    one."""
 
     def __init__(self, start_ns: int, end_ns: int) -> None:
         self._span = start_ns, end_ns
@@ -114,7 +115,7 @@ class Chain:
 
 
 def read_whole_file(path: Path, uri: str, start_ns: int, end_ns: int) -> PlaylistFile:
-    """Return a finished file as one part, for playlists of many; `start_ns`, `end_ns`: from the index. Blocks.
+    """Return a finished file as one part, for playlists of many files; `start_ns`, `end_ns`: from the index. Blocks.
 
     Raises: DecodeError.
     """
@@ -150,8 +151,8 @@ def read_running_file(path: Path, uri: str) -> PlaylistFile:
 def encode_playlist(
     files: Iterable[PlaylistFile], *, start_ns: int, ended: bool, min_target_s: int = 1
 ) -> str:
-    """`start_ns`: where a player should start. `ended`: nothing will be added; until then, the target duration,
-    which must not change, cannot depend on the content: `min_target_s`.
+    """Return the playlist. `start_ns`: where a player should start. `ended`: no more files will be added. Until
+    then, the target duration is `min_target_s`, because it must not change with the content.
 
     A discontinuity marks gaps, and changes of the decoder configuration.
     """

@@ -1,6 +1,6 @@
-"""Parses a recorded file's boxes: its parameters, its fragments, its times. Decodes nothing.
+"""Parses the boxes of a recorded file: its parameters, fragments and times. Does not decode.
 
-Files may be torn, still growing, or not ours: reads are bounded, and errors raise DecodeError. Sources: ISO/IEC
+Files may be incomplete, still growing, or foreign: reads are bounded, and errors raise DecodeError. Sources: ISO/IEC
 14496-12 (boxes; 8.16.5 prft), 14496-14 (esds).
 """
 
@@ -18,7 +18,7 @@ from ninjacam.recordings.layout import slug_of
 from ninjacam.recordings.segments import SegmentInfo
 
 MAX_HEAD_BYTES = 1 << 20
-"""moov and moof of a minute and a second take some KB."""
+"""Maximum size of a moov or moof. Those of a minute and a second take some KB."""
 VIDEO_TRACK, AUDIO_TRACK = 1, 2
 _NON_SYNC = 0x0001_0000
 _CODECS = {b"avc1": "h264", b"hvc1": "hevc", b"mp4v": "mjpeg", b"mp4a": "aac"}
@@ -68,7 +68,8 @@ class Recording:
 
 
 def read_recording(path: Path) -> Recording:
-    """Raises: DecodeError: missing, or not one of our recordings. A torn tail is ignored. Blocks."""
+    """Parse a file. Raises: DecodeError: missing, or not one of our recordings. An incomplete end is ignored.
+    Blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as exc:
@@ -145,11 +146,11 @@ def _read(descriptor: int) -> Recording:
 def _read_fragments(
     descriptor: int, boxes: Iterator[tuple[bytes, int, int]], fragments: list[Fragment]
 ) -> None:
-    """Append the fragments (prft, moof, mdat, perhaps emsg), up to the first box that is out of place.
+    """Append the fragments (prft, moof, mdat, optionally emsg), up to the first unexpected box.
 
     Raises: DecodeError: that box is malformed.
     """
-    pending: tuple[int, int, int] | None = None  # Offset, wall clock, pts: of a prft.
+    pending: tuple[int, int, int] | None = None  # Offset, wall clock and pts of a prft.
     head: tuple[int, Fragment] | None = None
     for kind, offset, size_bytes in boxes:
         if kind == b"emsg" and pending is None and fragments and not fragments[-1].annotations_bytes:

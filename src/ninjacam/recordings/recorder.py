@@ -1,6 +1,6 @@
-"""The event loop's side of recording a camera: collects packets, and passes about once a second what is to be kept.
+"""The event loop part of recording a camera: collects packets, and passes those to keep about once a second.
 
-Not here: anything that blocks (`ninjacam.recordings.writer`).
+Not here: blocking operations (`ninjacam.recordings.writer`).
 """
 
 from collections import deque
@@ -13,16 +13,16 @@ from ninjacam.recordings.cutter import FragmentCutter, Job
 from ninjacam.recordings.ring import EventRing
 
 MAX_RECENT = 256
-"""Number of frames for which annotations may still come: 10 s at 25 fps."""
+"""Number of frames for which annotations may still arrive: 10 s at 25 fps."""
 NEAR_TICKS = VIDEO_CLOCK_HZ // 20
-"""Frames of two streams that are closer show the same moment."""
+"""Frames of two streams within this interval show the same moment."""
 
 
 class Recorder:
     """Receives a camera's packets, in decoding order. Thread: the event loop. Keeps all, until `keep` selects some.
 
-    `hand_on(job)`: returns whether there was space for it. `end_file()`: what follows belongs to a new file.
-    `state()`: for `status`.
+    `hand_on(job)`: returns whether there was space for it. `end_file()`: later jobs belong to a new file. `state()`:
+    for `status`.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Recorder:
         self._closed = False
 
     def keep(self, windows: Sequence[tuple[int, int]] | None, before_s: float = 0) -> None:
-        """As `EventRing.keep`."""
+        """Set the windows to keep, as in `EventRing.keep`."""
         self._ring.keep(windows, before_s, now_ns=self._clock.monotonic_ns(), wall_ns=self._clock.wall_ns())
 
     def begin(self, tracks: tuple[Track, ...]) -> None:
-        """The camera is connected, perhaps again."""
+        """Note that the camera is connected, possibly again."""
         self.flush()
         self._cutter.sound = next((track for track in tracks if track.kind is Kind.AUDIO), None)
 
@@ -58,7 +58,7 @@ class Recorder:
         self._cutter.add(packet)
 
     def annotate(self, packet: Packet) -> None:
-        """Annotations of another stream of the camera get the `pts` of the frame that was captured at the same time."""
+        """Add annotations. Those of another stream get the `pts` of the frame that was captured at the same time."""
         if self._recent and not any(pts == packet.pts for pts, _ in reversed(self._recent)):
             pts, captured_ns = min(self._recent, key=lambda frame: abs(frame[1] - packet.captured_ns))
             away = (packet.captured_ns - captured_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
@@ -66,7 +66,7 @@ class Recorder:
         self._cutter.annotate(packet)
 
     def flush(self) -> None:
-        """The camera is disconnected: write what was collected; what comes next is independent."""
+        """Write the collected packets, because the camera is disconnected. Later packets are independent."""
         self._cutter.flush()
 
     def close(self) -> None:
@@ -77,7 +77,8 @@ class Recorder:
             self._ring.end()
 
     def status(self) -> dict[str, Any]:
-        """Return "state" (waiting, recording or failing), "error", "size_bytes" and what `EventRing.status` says."""
+        """Return "state" (waiting, recording or failing), "error", "size_bytes" and the values of
+        `EventRing.status`."""
         return {
             **self._state(),
             **self._ring.status(),

@@ -1,6 +1,6 @@
 """Re-encodes exports: decodes frames, optionally runs a processor, draws the clock, encodes H.264.
 
-For a separate process. User code is passed as `Draw`; this module does not know processors.
+Meant for a separate process. User code is passed as `Draw`; this module does not depend on processors.
 """
 
 import contextlib
@@ -45,21 +45,21 @@ logger = logging.getLogger("ninjacam.recordings")
 Draw = Callable[[av.VideoFrame, int, int, float], Any]
 """(decoded frame, wall clock in ns, number from 0, seconds from the start) -> uint8, (h, w, 3) BGR or (h, w)."""
 BT601 = 6
-"""AVCOL_SPC_SMPTE170M: what cv2.COLOR_BGR2YUV_I420 computes, with limited range (1)."""
+"""AVCOL_SPC_SMPTE170M: the matrix of cv2.COLOR_BGR2YUV_I420, with limited range (1)."""
 KEY_EVERY_S = 2
 EARLY = 50
-"""Fraction of its step by which a frame of a timelapse may be early and still counts."""
+"""Reciprocal of the fraction of a step by which a timelapse frame may be early."""
 MAX_THREADS = 4
 MAX_EARLY = 500
 """Maximum number of audio packets that wait for the first frame: more than 10 s."""
-# Fragments, so that memory does not grow with the length; and their index in front, so that players can seek.
+# Fragments, so that memory does not grow with the length, and an index before them, so that players can seek.
 _FLAGS = "+frag_keyframe+empty_moov+default_base_moof+global_sidx"
 
 
 def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = None) -> MadeFile:
-    """Make a "burned" or "timelapse" export of `spec.paths`: exactly what was captured within the span.
+    """Make a "burned" or "timelapse" export of `spec.paths`, limited exactly to the span.
 
-    Raises: NothingRecordedError, DiskError, EncodeError, and whatever `draw` raises.
+    Raises: NothingRecordedError, DiskError, EncodeError, and the exceptions of `draw`.
     """
     output = Path(spec.output)
     with writing(output) as file:
@@ -68,7 +68,7 @@ def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = 
             for placed in place_files(map(Path, spec.paths), spec.start_ns, spec.end_ns):
                 try:
                     _add_file(movie, placed, spec, on_progress)
-                except (av.FFmpegError, OSError) as exc:  # Missing or damaged: a gap.
+                except (av.FFmpegError, OSError) as exc:  # A missing or damaged file is a gap.
                     logger.warning("%s is skipped from here on: %s", placed.path.name, exc)
         if not movie.frames:
             raise NothingRecordedError
@@ -77,7 +77,7 @@ def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = 
 
 
 def _check_whole(file: BinaryIO) -> None:
-    """libavformat (8.0) does not report a full disk at its last writes, so compare the file with its index.
+    """Compare the file with its index, because libavformat (8.0) does not report a full disk at its last writes.
 
     Raises: DiskError, EncodeError.
     """
@@ -90,7 +90,7 @@ def _check_whole(file: BinaryIO) -> None:
             media_bytes += box_bytes
         elif kind == b"sidx" and not indexed_bytes:
             body = os.pread(descriptor, box_bytes, at)
-            first = 36 if body[8] else 28  # 14496-12, 8.16.3: its offsets have 64 or 32 bits
+            first = 36 if body[8] else 28  # 14496-12, 8.16.3: its offsets have 64 or 32 bits.
             indexed_bytes = sum(row[0] & 0x7FFF_FFFF for row in struct.iter_unpack(">III", body[first + 4 :]))
         at += max(8, box_bytes)
     if at == size_bytes and media_bytes == indexed_bytes:
@@ -116,7 +116,7 @@ def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress
 
 
 def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> Iterator[CapturedFrame]:
-    """Yield the frames of the span; its audio is passed to `sound`. Earlier frames are decoded as references."""
+    """Yield the frames of the span, and pass its audio to `sound`. Earlier frames are decoded as references."""
 
     def on_sound(packet: Any) -> None:
         if sound is not None and packet.pts is not None:
@@ -137,7 +137,7 @@ def _captured_ns(placed: PlacedFile, at_s: Fraction) -> int:
 
 
 def _find_sound(spec: ExportSpec) -> "_Sound | None":
-    """Return the kind of the first file that has any."""
+    """Return an audio track of the format of the first file with audio; None: there is no audio."""
     if spec.kind == "timelapse":
         return None
     for placed in place_files(map(Path, spec.paths), spec.start_ns, spec.end_ns):
@@ -152,7 +152,7 @@ class Timelapse:
 
     def __init__(self, step_ns: int) -> None:
         self.step_ns = step_ns
-        self._origin_ns: int | None = None  # The wall clock of step 0, if there had been no gaps.
+        self._origin_ns: int | None = None  # The wall clock of step 0, as if there were no gaps.
         self._end_ns = 0
         self._last_step = -1
 
@@ -180,15 +180,15 @@ class Timelapse:
         self._end_ns = max(self._end_ns, placed.fragments[-1].end_ns)
 
     def _step_of(self, at_ns: int) -> int:
-        """The first requested time begins step 0. A frame may be slightly early, because clocks are not exact."""
+        """Return the step of a time. The first requested time begins step 0. A frame may be slightly early, because
+        clocks are not exact."""
         if self._origin_ns is None:
             self._origin_ns = at_ns
         return (at_ns - self._origin_ns + self.step_ns // EARLY) // self.step_ns
 
     def _needed(self, placed: PlacedFile, start_ns: int, end_ns: int) -> list[Fragment] | None:
-        """Return the fragments whose key frames suffice, possibly none; None: more frames are due than there are key
-        frames.
-        """
+        """Return the fragments whose key frames suffice, possibly none; None: more frames than key frames are
+        required."""
         keys = [each for each in placed.fragments if each.is_key and start_ns <= each.start_ns < end_ns]
         edges_ns = (
             max(start_ns, placed.fragments[0].start_ns),
@@ -202,7 +202,7 @@ class Timelapse:
 
 
 class _Movie:
-    """The output file. As a context manager: closed at its end."""
+    """The output file. As a context manager, it closes the file at the end."""
 
     def __init__(self, output: Path, spec: ExportSpec, draw: Draw | None, sound: "_Sound | None") -> None:
         self.frames = 0
@@ -236,7 +236,7 @@ class _Movie:
     # --- frames ---
 
     def add(self, captured: CapturedFrame) -> None:
-        """Raises: DiskError, EncodeError, and what `draw` raises."""
+        """Add a frame. Raises: DiskError, EncodeError, and the exceptions of `draw`."""
         if self._container is None:
             self._first_pts = captured.pts
         pts = captured.pts - self._first_pts
@@ -301,15 +301,14 @@ class _Movie:
 
 
 class _Sound:
-    """The audio track of the export: recorded audio unchanged; silence if there is none, or if it is of another
-    kind.
+    """The audio track of the export: recorded audio unchanged, or silence if it is missing or of another format.
 
-    Silence, because players lose sync at holes, and libavformat begins each track at 0, wherever its first packet
-    is. Times are in ticks of its rate.
+    Silence, because players lose sync at gaps, and libavformat begins each track at 0, regardless of its first
+    packet. Times are in ticks of its rate.
     """
 
     def __init__(self, init: bytes) -> None:
-        """`init`: ftyp and moov of a file with such audio. Raises: av.FFmpegError."""
+        """Create the track. `init`: ftyp and moov of a file with such audio. Raises: av.FFmpegError."""
         self._template: Any = av.open(io.BytesIO(init), "r", format="mp4").streams.audio[0]
         self._kind = _kind_of(self._template)
         self._silence = _encode_silence(self._template.codec_context)
@@ -321,11 +320,11 @@ class _Sound:
         self._last = -1
 
     def open_file(self, container: Any) -> None:
-        """Start the next recorded file. Return whether its audio is of the same kind."""
+        """Start the next recorded file. Return whether its audio has the same format."""
         self._fits = any(_kind_of(each) == self._kind for each in container.streams.audio[:1])
 
     def begin(self, container: Any, pts: int) -> None:
-        """Write to `container`, from the first frame on, at `pts` (1/90000 s). Raises: DiskError, EncodeError."""
+        """Write to `container`, from the first frame, at `pts` (1/90000 s). Raises: DiskError, EncodeError."""
         self._container = container
         self._stream = container.add_stream_from_template(self._template)
         self._start = round(pts / VIDEO_CLOCK_HZ / self._template.time_base)
@@ -345,7 +344,7 @@ class _Sound:
             self._mux(packet, at)
 
     def follow(self, pts: int) -> None:
-        """Frames have been written up to `pts` (1/90000 s, from the first one on). Raises: DiskError, EncodeError."""
+        """Fill the audio up to `pts` (1/90000 s, from the first frame). Raises: DiskError, EncodeError."""
         if not self._fits:
             self._fill(round(pts / VIDEO_CLOCK_HZ / self._template.time_base))
 
@@ -384,14 +383,14 @@ def _encode_silence(context: Any) -> bytes:
 
 
 def _resize(planes: Any, size: tuple[int, int], wanted: tuple[int, int]) -> Any:
-    """Return I420 in another size. The camera's frame size changed within the span."""
+    """Return I420 in another size, because the camera's frame size changed within the span."""
     bgr = cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)
     return cv2.cvtColor(cv2.resize(bgr, wanted, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2YUV_I420)
 
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Convert errors of encoder and writer to ours."""
+    """Convert errors of encoder and writer to our errors."""
     try:
         yield
     except av.FFmpegError as exc:

@@ -1,4 +1,4 @@
-"""Repairs files after a crash: truncates an incomplete fragment at the end; deletes a file without any. Blocks."""
+"""Repairs files after a crash: truncates an incomplete last fragment, and deletes a file without fragments. Blocks."""
 
 import fcntl
 import logging
@@ -15,14 +15,15 @@ from ninjacam.recordings.segments import SegmentInfo
 logger = logging.getLogger("ninjacam.recordings")
 
 HOURS = 3
-"""Number of directories of a camera that are checked: those written to last. Retention modifies the oldest, too."""
+"""Number of a camera's most recently written directories to check. Retention modifies the oldest ones, too.
+"""
 
 
 def repair_file(path: Path) -> bool:
-    """Return whether the file was damaged. Files that a process still writes to are skipped.
+    """Repair a file. Return whether it was damaged. Files that a process still writes to are skipped.
 
-    A file without a fragment was created at the moment of the crash: it is deleted.
-    Raises: DecodeError: it cannot be read, or is not one of our recordings; it is left unchanged. OSError.
+    A file without a fragment was created at the moment of the crash: it is deleted. Raises: DecodeError: it cannot
+    be read, or is not one of our recordings; it is left unchanged. OSError.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -48,25 +49,23 @@ def repair_file(path: Path) -> bool:
 
 
 def _is_abandoned(descriptor: int) -> bool:
-    """The kernel releases a lock however its process ends."""
+    """Return whether no process holds the file's lock, which the kernel releases when a process ends."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        pass  # A file system that does not support locks.
+        pass  # The file system does not support locks.
     return True
 
 
 def _was_begun(head: bytes) -> bool:
-    """Return whether it contains only a torn header; a power cut leaves zeros."""
+    """Return whether the file contains only an incomplete header. A power failure leaves zeros."""
     return head == FTYP[: len(head)] or not any(head)
 
 
 def repair_newest(root: Path, slug: str) -> list[SegmentInfo]:
-    """Repair the file of a camera that was being written when its last capture process ended. Return the checked
-    segments.
-    """
+    """Repair the file of a camera that its last capture process was writing. Return the checked segments."""
     segments = []
     for path in _newest(root / slug):
         relative = path.relative_to(root).as_posix()
@@ -83,7 +82,7 @@ def repair_newest(root: Path, slug: str) -> list[SegmentInfo]:
 
 
 def _newest(directory: Path) -> Iterator[Path]:
-    """Return the newest file of each of the hours that were written to last."""
+    """Return the newest file of each of the most recently written hours."""
     hours = sorted(_iter_hours(directory), reverse=True)
     for _, hour in hours[:HOURS]:
         newest = max(_with_mtime(hour), default=None)

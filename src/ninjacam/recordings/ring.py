@@ -1,6 +1,6 @@
-"""Decides which fragments of a camera are kept. The others stay in a ring for some seconds, in groups that start at key
-frames, because an event is reported after it has begun. Not here: cutting fragments (`ninjacam.recordings.cutter`).
-"""
+"""Decides which fragments of a camera are kept. The others stay in a ring for some seconds, in groups that start at
+key frames, because an event is reported after it has begun. Not here: cutting fragments
+(`ninjacam.recordings.cutter`)."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,12 +14,13 @@ from ninjacam.recordings.fragments import DEFAULT_TICKS
 MAX_RING_BYTES = 32 << 20
 """Maximum size of a camera's ring: 15 s at 16 Mbit/s."""
 LATENCY_NS = 5 * 10**9
-"""Extra length of the ring beyond the pre-roll, because an event arrives by way of the database and the engine."""
+"""Additional length of the ring beyond the pre-roll, because events arrive through the database and the engine.
+"""
 ALWAYS = ((0, 1 << 63),)
 
 
 class _Group:
-    """Fragments from a key frame up to the next, kept or dropped as a whole, because no part of them can be decoded
+    """Fragments from a key frame to the next one, kept or dropped together, because a part of them cannot be decoded
     alone.
 
     Times: wall clock. `received_ns`: monotonic, of its first packet. `wanted`: never reset once set.
@@ -59,9 +60,9 @@ class EventRing:
         self._last_received_ns = 0
         self._in_file = False
         self._left_out = False
-        """Whether something before the next job was not passed on."""
+        """Whether data before the next job was not passed on."""
         self.dropped = 0
-        """Packets that should have been kept but were dropped, because the disk is too slow."""
+        """Packets to keep that were dropped, because the disk is too slow."""
 
     def keep(
         self, windows: Sequence[tuple[int, int]] | None, before_s: float, *, now_ns: int, wall_ns: int
@@ -77,7 +78,7 @@ class EventRing:
         self._hand_on_wanted()
         is_silent = now_ns - self._last_received_ns > LATENCY_NS
         if self._in_file and is_silent and all(until_ns <= wall_ns for _, until_ns in self._windows):
-            self.end()  # The event that would end it may never come.
+            self.end()  # The event that would end the file may never arrive.
 
     def add(self, job: Job) -> None:
         if job.packets[0].is_key or not self._groups:
@@ -94,15 +95,14 @@ class EventRing:
         self._end_file()
 
     def status(self) -> dict[str, Any]:
-        """Return the figures. `ring_s`: seconds of video in the ring; `ring_short`: it is shorter than requested,
-        because of its maximum size.
-        """
+        """Return the statistics. `ring_s`: seconds of video in the ring; `ring_short`: whether its maximum size
+        makes it shorter than requested."""
         held = [group for group in self._groups if group.jobs]
         held_ns = held[-1].end_ns - held[0].start_ns if held else 0
         return {"dropped": self.dropped, "ring_s": round(held_ns / 1e9, 1), "ring_short": self._is_short}
 
     def _hand_on_wanted(self) -> None:
-        """In order: anything older than what was already passed on must be dropped."""
+        """Pass the groups to keep, in order: anything older than already passed fragments must be dropped."""
         for group in self._groups:
             group.wanted = group.wanted or any(
                 from_ns < group.end_ns and group.start_ns < until_ns for from_ns, until_ns in self._windows
@@ -115,18 +115,18 @@ class EventRing:
             while group.jobs:
                 job = group.jobs[0]
                 if not self._hand_on(replace(job, after_gap=True) if self._left_out else job):
-                    return  # Retried with the next one, while the ring holds it.
+                    return  # Retried with the next group, while the ring contains it.
                 self._size_bytes -= job.size_bytes
                 group.jobs.popleft()
                 self._in_file, self._left_out = True, False
             if group is self._groups[-1]:
-                return  # It still grows.
+                return  # The group still grows.
             self._groups.popleft()
         if self._in_file and self._groups:
             self.end()
 
     def _trim(self) -> None:
-        """Drop what is too old, in whole groups, and what exceeds the maximum size."""
+        """Drop whole groups that are too old, or exceed the maximum size."""
         oldest_ns = self._last_received_ns - self._length_ns
         while len(self._groups) > 1 and self._groups[1].received_ns <= oldest_ns:
             self._drop_first()

@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 INDEX_LATE_NS = 3 * 10**9
-"""Maximum delay of the index behind the files."""
+"""Maximum delay of the index relative to the files."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """`path`: relative to the root of the recordings, with `/`. Times: wall clock, ns since 1970 UTC, of the first
-    frame and of the end of the last. `codec`, `audio_codec`: labels of `Codec` ("h264", "aac"; "" without audio);
-    `audio_source`: what the camera sent if it was re-encoded ("pcm_alaw"). `open`: it is being written.
-    """
+    """One recorded file. `path`: relative to the root of the recordings, with `/`. Times: wall clock, ns since 1970
+    UTC, of the first frame and of the end of the last. `codec`, `audio_codec`: labels of `Codec` ("h264", "aac"; ""
+    without audio); `audio_source`: the camera's audio codec if it was re-encoded ("pcm_alaw"). `open`: it is being
+    written."""
 
     slug: str
     path: str
@@ -32,5 +32,5 @@ class SegmentInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SegmentInfo":
-        """Ignores unknown keys. Raises: TypeError: one is missing."""
+        """Return the segment. Ignores unknown keys. Raises: TypeError: a key is missing."""
         return cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})

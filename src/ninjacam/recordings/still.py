@@ -52,7 +52,8 @@ def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
 
 
 def _first_pts(packets: list[Any], dts: int) -> int:
-    """Return the time of the first packet that is decoded at `dts` or later. Raises: DecodeError: there is none."""
+    """Return the presentation time of the first packet that is decoded at `dts` or later. Raises: DecodeError: there
+    is none."""
     for packet in packets:
         if packet.dts is not None and packet.dts >= dts:
             return int(packet.pts)
@@ -60,7 +61,7 @@ def _first_pts(packets: list[Any], dts: int) -> int:
 
 
 def _decode_until(context: Any, packets: list[Any], limit_pts: int) -> tuple[av.VideoFrame, int]:
-    """Return the last frame that is shown at `limit_pts` or before, or else the first; and its time.
+    """Return the last frame displayed at or before `limit_pts`, or else the first; and its time.
 
     Raises: DecodeError: there is none; av.FFmpegError.
     """

@@ -1,7 +1,7 @@
-"""Makes written fragments survive a power cut: they are synced to disk within about a second.
+"""Syncs written fragments to disk within about a second, so that they survive a power failure.
 
-In a separate thread, because syncing may be slow and nothing else should wait for it: meanwhile, further writes to
-the same file are synced together, once. Not here: writing (`ninjacam.recordings.files`).
+Uses a separate thread, because syncing may be slow and must not delay other work. Writes to the same file that occur
+meanwhile are synced together, once. Not here: writing (`ninjacam.recordings.files`).
 """
 
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger("ninjacam.recordings")
 
 
 class DiskSync:
-    """`schedule`: from any thread, never blocks. `root`: directories above it are not ours to sync."""
+    """Syncs files. `schedule` never blocks. Thread: any. `root`: directories above it are not synced."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -31,7 +31,7 @@ class DiskSync:
         self._work.set()
 
     def schedule(self, path: Path, is_new: bool) -> None:
-        """The file has grown. `is_new`: it did not exist before."""
+        """Schedule a file that has grown. `is_new`: it did not exist before."""
         with self._lock:
             self._dirty[path] = is_new or self._dirty.get(path, False)
             if self._thread is None:

@@ -1,4 +1,4 @@
-"""The only thread of a capture process that writes recordings: a slow disk does not delay live video."""
+"""The thread of a capture process that writes recordings, so that a slow disk does not delay live video."""
 
 import logging
 import queue
@@ -22,11 +22,12 @@ PERIOD_S = 60.0
 MAX_WAITING_BYTES = 64 << 20
 """Maximum number of bytes that wait for the disk, for all cameras of the process."""
 MAX_UNREPORTED = 10_000
-"""Without an engine, segments are kept until they can be reported; the engine's scan finds dropped ones."""
+"""Maximum number of segments that are kept until an engine requests the report. The engine's scan finds dropped
+ones."""
 
 
 class RecordingWriter:
-    """Owner of the thread. `open`, `report`, `close`: called from the event loop; they do not block."""
+    """Owns the thread. `open`, `report`, `close`: called from the event loop; they do not block."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class RecordingWriter:
         self._closed = False
 
     def open(self, slug: str) -> Recorder:
-        """First repair the camera's newest file, if a crash left it incomplete."""
+        """Return a recorder for a camera, and repair the camera's newest file, if a crash left it incomplete."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="recordings", daemon=True)
             self._thread.start()
@@ -100,13 +101,13 @@ class RecordingWriter:
         return [segment.as_dict() for segment in segments.values()]
 
     def close(self) -> None:
-        """Accept no more data. The thread ends when all is written; `join` waits for it."""
+        """Stop accepting data. The thread ends when all data is written; `join` waits for it."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
 
     def join(self, timeout_s: float) -> bool:
-        """Block until all is written, or the timeout. Return whether it is."""
+        """Wait until all data is written, or for the timeout. Return whether it is written."""
         if self._thread is None:
             return True
         self._thread.join(timeout_s)

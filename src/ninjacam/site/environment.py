@@ -1,4 +1,4 @@
-"""What the product's settings take from the environment: directory, secret key, database, hosts."""
+"""Values of the product's settings from the environment: directory, secret key, database, hosts."""
 
 import os
 import re
@@ -15,7 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
-    """NINJACAM_DATA, else `~/.local/share/ninjacam` (XDG base directories). Created, readable by its owner only."""
+    """Return NINJACAM_DATA, else `~/.local/share/ninjacam` (XDG base directories). Created, readable by its owner
+    only."""
     given = environ.get("NINJACAM_DATA")
     if given:
         path = Path(given).expanduser().absolute()
@@ -32,9 +33,9 @@ def data_dir(environ: Mapping[str, str]) -> Path:
 
 
 def secret_key(environ: Mapping[str, str], data: Path) -> str:
-    """NINJACAM_SECRET_KEY, else the key in `<data>/secret_key`, generated once with mode 0600.
+    """Return NINJACAM_SECRET_KEY, else the key in `<data>/secret_key`, generated once with mode 0600.
 
-    Several processes may start at once: the file appears complete or not at all, and the first one counts.
+    Several processes may start at once: the file is created atomically, and the first one counts.
     """
     given = environ.get("NINJACAM_SECRET_KEY")
     if given:
@@ -67,9 +68,9 @@ LOCALTIME = Path("/etc/localtime")
 
 
 def time_zone(environ: Mapping[str, str]) -> str:
-    """Return the name of the zone in which times are shown: TZ, else the host's /etc/localtime, else UTC.
+    """Return the name of the time zone for display: TZ, else the host's /etc/localtime, else UTC.
 
-    Raises: ImproperlyConfigured: TZ names no zone.
+    Raises: ImproperlyConfigured: TZ does not name a zone.
     """
     given = environ.get("TZ", "").removeprefix(":")
     if given:
@@ -82,7 +83,7 @@ def time_zone(environ: Mapping[str, str]) -> str:
 
 
 def _zone_name(path: Path) -> str:
-    """The zone that a link or a copy of its file stands for; empty where it cannot be found out."""
+    """Return the zone of a symbolic link or a copied file; "" if it cannot be determined."""
     found = path.resolve()
     if found.is_relative_to(ZONEINFO.resolve()):
         name = found.relative_to(ZONEINFO.resolve()).as_posix()
@@ -91,7 +92,7 @@ def _zone_name(path: Path) -> str:
         content = found.read_bytes()
     except OSError:
         return ""
-    for name in sorted(available_timezones()):  # a copy, as in containers
+    for name in sorted(available_timezones()):  # A copy, as in containers.
         file = ZONEINFO / name
         if "/" in name and file.is_file() and file.read_bytes() == content:
             return name
@@ -107,7 +108,7 @@ def _is_zone(name: str) -> bool:
 
 
 def networks(environ: Mapping[str, str]) -> list[str]:
-    """NINJACAM_NETWORKS, for the setting ALLOWED_NETWORKS: `192.168.1.0/24,10.0.0.0/8`."""
+    """Return NINJACAM_NETWORKS, for the setting ALLOWED_NETWORKS: `192.168.1.0/24,10.0.0.0/8`."""
     found = _listed(environ, "NINJACAM_NETWORKS")
     for network in found:
         try:
@@ -123,7 +124,7 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 def prefix(environ: Mapping[str, str]) -> str:
-    """NINJACAM_PREFIX: the path below which a proxy in front publishes Ninjacam, as `/cam`; empty: the root."""
+    """Return NINJACAM_PREFIX: the path at which a reverse proxy publishes Ninjacam, such as `/cam`; empty: the root."""
     given = environ.get("NINJACAM_PREFIX", "").strip().rstrip("/")
     path = f"/{given.lstrip('/')}" if given else ""
     if not _PREFIX.fullmatch(path) or {".", ".."} & set(path.split("/")):
@@ -136,7 +137,8 @@ _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def retention(environ: Mapping[str, str]) -> dict[str, int | float]:
-    """NINJACAM_RETENTION, for the setting RETENTION: `bytes=500G,bytes_per_camera=50G,days=30,free_bytes=10G`."""
+    """Return NINJACAM_RETENTION, for the setting RETENTION:
+    `bytes=500G,bytes_per_camera=50G,days=30,free_bytes=10G`."""
     limits: dict[str, int | float] = {}
     for item in filter(None, environ.get("NINJACAM_RETENTION", "").replace(" ", "").split(",")):
         name, _, value = item.partition("=")
@@ -152,7 +154,7 @@ def retention(environ: Mapping[str, str]) -> dict[str, int | float]:
 
 
 def log_level(environ: Mapping[str, str]) -> str:
-    """NINJACAM_LOG."""
+    """Return NINJACAM_LOG, by default INFO. Raises: ImproperlyConfigured: it is not a log level."""
     level = environ.get("NINJACAM_LOG", "").strip().upper() or "INFO"
     if level not in _LOG_LEVELS:
         raise ImproperlyConfigured(f"NINJACAM_LOG cannot be {level!r}. Use one of {', '.join(_LOG_LEVELS)}.")
@@ -164,12 +166,12 @@ SQLITE_OPTIONS: dict[str, Any] = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA temp_store=MEMORY;",
 }
-"""Readers beside one writer, and writers that wait instead of failing with "database is locked"."""
+"""Allows reading during a write, and makes writers wait instead of failing with "database is locked"."""
 
 
 def database(environ: Mapping[str, str], data: Path) -> dict[str, Any]:
-    """DATABASE_URL: `sqlite:///path`, `sqlite:////abs/path`, `postgres://user:password@host:port/name?sslmode=require`;
-    without it, SQLite in the data directory."""
+    """Return the database of DATABASE_URL: `sqlite:///path`, `sqlite:////abs/path`,
+    `postgres://user:password@host:port/name?sslmode=require`. By default, SQLite in the data directory."""
     url = environ.get("DATABASE_URL", "")
     if not url:
         return _sqlite(str(data / "ninjacam.sqlite3"))
@@ -205,9 +207,10 @@ def _sqlite(name: str) -> dict[str, Any]:
 class AnyAddress(str):
     """An entry for ALLOWED_HOSTS that allows every IP address literal.
 
-    The check of the Host header guards against *names* that somebody else controls (DNS rebinding, poisoned links). A
-    browser that sends an address as Host got that address from its user: a phone in the same network works at once,
-    in a container too, and an attacker's page still cannot reach us. Names have to be allowed.
+    The check of the Host header protects against *names* controlled by attackers (DNS rebinding, poisoned links). A
+    browser that sends an address as Host got that address from its user, so a phone in the same network works
+    without configuration, also with containers, and an attacker's page still cannot access this server. Names must
+    be allowed.
     """
 
     __slots__ = ()
@@ -216,7 +219,7 @@ class AnyAddress(str):
         return super().__new__(cls, "any-ip-address")
 
     def lower(self) -> "AnyAddress":
-        return self  # `is_same_domain` lowers the pattern before it compares
+        return self  # `is_same_domain` lowers the pattern before it compares.
 
     def __eq__(self, other: object) -> bool:
         try:
@@ -233,7 +236,7 @@ def _listed(environ: Mapping[str, str], name: str) -> list[str]:
 
 
 def hosts(environ: Mapping[str, str]) -> list[str]:
-    """ALLOWED_HOSTS: any IP address, this host's own names, NINJACAM_HOSTS and the hosts of NINJACAM_ORIGINS."""
+    """Return ALLOWED_HOSTS: any IP address, this host's names, NINJACAM_HOSTS and the hosts of NINJACAM_ORIGINS."""
     own = socket.gethostname().lower()
     outside = [urlsplit(origin).hostname or "" for origin in origins(environ)]
     names = ["localhost", ".localhost", own, f"{own}.local", *_listed(environ, "NINJACAM_HOSTS"), *outside]
@@ -241,18 +244,18 @@ def hosts(environ: Mapping[str, str]) -> list[str]:
 
 
 def origins(environ: Mapping[str, str]) -> list[str]:
-    """NINJACAM_ORIGINS: how a proxy in front is reached, such as `https://cam.example.org`."""
+    """Return NINJACAM_ORIGINS: the origins of a reverse proxy, such as `https://cam.example.org`."""
     return _listed(environ, "NINJACAM_ORIGINS")
 
 
 def https_hosts(environ: Mapping[str, str]) -> frozenset[str]:
-    """The host names of those NINJACAM_ORIGINS that are https, in lower case, without ports."""
+    """Return the host names of the https origins in NINJACAM_ORIGINS, in lower case, without ports."""
     parsed = [urlsplit(origin) for origin in origins(environ)]
     return frozenset(parts.hostname for parts in parsed if parts.scheme == "https" and parts.hostname)
 
 
 def trusted_proxies(environ: Mapping[str, str]) -> list[str]:
-    """NINJACAM_FORWARDED_ALLOW_IPS: addresses or networks of proxies, or `*` for any. By default, this host."""
+    """Return NINJACAM_FORWARDED_ALLOW_IPS: addresses or networks of proxies, or `*` for any. By default, this host."""
     listed = _listed(environ, "NINJACAM_FORWARDED_ALLOW_IPS")
     if "*" in listed:
         return ["0.0.0.0/0", "::/0"]

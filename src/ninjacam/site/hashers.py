@@ -1,4 +1,4 @@
-"""Password hashing of the product: Django's, but without slowing down the streams of the same process."""
+"""Password hashing of the product: Django's, without slowing down the streams of the same process."""
 
 import os
 import threading
@@ -22,10 +22,10 @@ class BackgroundPBKDF2PasswordHasher(PBKDF2PasswordHasher):
 
 @lru_cache(maxsize=1)
 def _executor(pid: int) -> ThreadPoolExecutor:
-    """One per process: threads do not survive a fork."""
+    """Return the executor of this process: threads do not survive a fork."""
     return ThreadPoolExecutor(1, thread_name_prefix="ninjacam-passwords", initializer=_step_back)
 
 
 def _step_back() -> None:
-    """Linux knows a priority for each thread."""
+    """Lower the priority of this thread. Linux has a priority for each thread."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

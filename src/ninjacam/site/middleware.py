@@ -14,7 +14,7 @@ from ninjacam.conf import get_settings
 HSTS = "max-age=31536000"
 """One year, for this host name only: other services may use its subdomains."""
 
-# Inline styles: the player's shadow root and Swagger UI. blob: in media: for MSE.
+# Inline styles are required by the player's shadow root and Swagger UI, and blob: in media by MSE.
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
@@ -37,9 +37,9 @@ def secure_cookies(
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Mark our cookies Secure and send HSTS if the browser uses https.
 
-    This is the case if the request came by https, or if its host is that of an https origin (NINJACAM_ORIGINS), even
-    if the proxy in front does not say so. A browser that uses plain http to an address in the same network can still
-    log in. Settings such as SESSION_COOKIE_SECURE could only apply to both.
+    This is the case if the request arrived by https, or if its host is that of an https origin (NINJACAM_ORIGINS),
+    even if the reverse proxy does not forward the scheme. A browser that uses plain http to an address in the same
+    network can still log in. Settings such as SESSION_COOKIE_SECURE could only apply to both.
     """
 
     def mark(request: HttpRequest) -> HttpResponse:

@@ -6,7 +6,7 @@ from ninjacam.front_door.messages import Application, Receive, Scope, Send
 def below_prefix(inner: Application, prefix: str) -> Application:
     """Return `inner` with `prefix` prepended to each path, as signed links and Django's reversed URLs require.
 
-    Requests without the prefix are served too, because proxies that remove it send these, as do local health checks.
+    Requests without the prefix are served too: proxies that remove it send them, as do local health checks.
     """
     if not prefix:
         return inner

@@ -68,7 +68,7 @@ AUTHENTICATION_BACKENDS = [
     "ninjacam.permissions.CameraGrantBackend",
 ]
 PASSWORD_HASHERS = [
-    "ninjacam.site.hashers.BackgroundPBKDF2PasswordHasher",  # Instead of the file whose format it has.
+    "ninjacam.site.hashers.BackgroundPBKDF2PasswordHasher",  # Replaces Django's hasher with the same format.
     *(name for name in global_settings.PASSWORD_HASHERS if not name.endswith(".PBKDF2PasswordHasher")),
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -80,7 +80,8 @@ LOGIN_REDIRECT_URL = "ninjacam:wall"
 LOGOUT_REDIRECT_URL = "ninjacam:login"
 
 SESSION_COOKIE_NAME = (
-    "ninjacam_session"  # Cookies ignore the port: a second Django on this host must not log us out.
+    # Cookies ignore the port: a second Django project on this host must not log users out.
+    "ninjacam_session"
 )
 CSRF_COOKIE_NAME = "ninjacam_csrf"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{PREFIX}/"
@@ -94,7 +95,7 @@ if CSRF_TRUSTED_ORIGINS and all(origin.startswith("https://") for origin in CSRF
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # Languages in which all of Ninjacam's own texts are translated.
+LANGUAGES = [("en", "English")]  # Languages in which all of Ninjacam's texts are translated.
 TIME_ZONE = environment.time_zone(os.environ)
 USE_TZ = True
 USE_I18N = True

@@ -23,10 +23,10 @@ _TYPES = {
 
 
 def _find(path: str) -> Path:
-    """Serve only files that a finder knows, with safe paths. Raises: Http404."""
+    """Return the path of a file. Serve only files that a finder returns, with safe paths. Raises: Http404."""
     try:
         found = finders.find(path)
-    except (SuspiciousFileOperation, ValueError) as error:  # A path that leads outside, a null byte.
+    except (SuspiciousFileOperation, ValueError) as error:  # A path outside the directory, or a null byte.
         raise Http404 from error
     if not found or not Path(found).is_file():
         raise Http404
@@ -46,9 +46,7 @@ def _modified(request: HttpRequest, path: str) -> datetime:
 @cache_control(no_cache=True, public=True)
 @condition(etag_func=_etag, last_modified_func=_modified)
 def serve_static(request: HttpRequest, path: str) -> HttpResponse:
-    """Return a whole file at once, because Django would read a FileResponse into memory under ASGI anyway. 304 if
-    unchanged.
-    """
+    """Return a whole file, because Django would read a FileResponse into memory under ASGI anyway. 304 if unchanged."""
     file = _find(path)
     content_type = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return HttpResponse(file.read_bytes(), content_type=content_type)

@@ -1,9 +1,9 @@
 """Assembles H.264 and H.265 access units from NAL units, for all kinds of sources.
 
-A picture ends where the next one begins: at another timestamp, or at a first slice. The RTP marker bit says so
-earlier, but many cameras set it incorrectly, so it is trusted only after it has proved right (`MarkerTrust`). A
-picture is dropped only if packets are missing; the next one then has DISCONT. Parameter sets are remembered, and
-inserted before key frames that lack them.
+A picture ends where the next one begins: at another timestamp, or at a first slice. The RTP marker bit marks the end
+earlier, but many cameras set it incorrectly, so it is trusted only after it was correct (`MarkerTrust`). A picture
+is dropped only if packets are missing; the next one then has DISCONT. Parameter sets are cached, and inserted before
+key frames that lack them.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ MAX_PREFACE_UNITS = 32
 """Maximum number of NAL units that may precede a picture with their own timestamps or markers."""
 MAX_SEI_BYTES = 512
 SETTLE_NS = 1_000_000_000
-"""Seconds without data after which a picture with a marker that is not trusted yet is considered complete."""
+"""Nanoseconds without data after which a picture with an untrusted marker is considered complete."""
 EMBEDDED = 63
 """Pseudo-type of a NAL unit that contains others with start codes."""
 _SETS_BIT, _SEI_BIT = 1, 2
@@ -41,7 +41,7 @@ _PREFACE = {
 
 
 class MarkerTrust:
-    """Learns from the packets that follow whether a stream's marker bits show where its pictures end.
+    """Learns from later packets whether a stream's marker bits mark the ends of its pictures.
 
     Each kind of picture end (see `AccessUnits._marker_kind`) is trusted after it was right once, and never again
     after it was wrong once. If it was wrong where a NAL unit was complete, this counts for all kinds: the camera
@@ -59,7 +59,7 @@ class MarkerTrust:
         """The kind of the marker that the next packet verifies; -1: none."""
 
     def believes(self, kind: int) -> bool:
-        """Return whether the picture can be closed now. If unknown, the next packet decides."""
+        """Return whether the picture can be closed now. If False, the next packet decides."""
         verdict = self._verdicts[kind]
         if not verdict:
             self.pending = kind
@@ -80,7 +80,7 @@ class MarkerTrust:
 
 
 class _Rules:
-    """What the types of NAL units mean in a codec."""
+    """The NAL unit types of a codec."""
 
     __slots__ = ("codec", "is_h264", "other_bits", "preface", "sei")
 
@@ -95,23 +95,23 @@ class _Rules:
         return 0 < kind < 6 if self.is_h264 else kind < 32
 
     def has_header(self, kind: int) -> bool:
-        """Of a slice: whether it has a slice header; partitions B and C of H.264 have none."""
+        """Return whether a slice has a slice header. Partitions B and C of H.264 have none."""
         return not (self.is_h264 and 2 < kind < 5)
 
     def is_key(self, kind: int) -> bool:
-        """Of a slice: whether it is one of a picture that a decoder can start at."""
+        """Return whether a slice belongs to a picture at which a decoder can start."""
         return kind == 5 if self.is_h264 else 15 < kind < 22
 
 
 @dataclass(slots=True)
 class _Found:
-    """What is known of the access unit that is being put together."""
+    """The state of the access unit that is being assembled."""
 
     has_slice: bool = False
     has_first: bool = False
     is_key: bool = False
     other: int = 0
-    """_SETS_BIT, _SEI_BIT: what it contains besides slices."""
+    """_SETS_BIT, _SEI_BIT: NAL units other than slices."""
     field: tuple[int, int] | None = None
     is_damaged: bool = False
 
@@ -141,8 +141,7 @@ class AccessUnits:
         self._last_pts = -1
         self._turned = False
         self._unsettled = False
-        """Whether the beginning of the next NAL unit decides something: whether the picture has ended, or a marker
-        was right.
+        """Whether the beginning of the next NAL unit decides if the picture has ended, or if a marker was right.
         """
         self.following = b""
         """The head of the next fragment of the current NAL unit; empty: none."""
@@ -150,7 +149,7 @@ class AccessUnits:
         self._owes_start = False
         """A fragment without data announced a NAL unit: the next fragment contains its beginning."""
         self._gap = True
-        """Data before the next NAL unit is missing: at the start, what the camera sent before."""
+        """Data before the next NAL unit is missing. Initially set: earlier data was not received."""
         self._head_lost = False
         self.received_ns = 0
         # The stream so far.
@@ -158,7 +157,7 @@ class AccessUnits:
         """Time of the last access unit, and the kind of its marker."""
 
     def push_unit(self, annexb: bytes, pts: int, received_ns: int) -> None:
-        """Add a whole access unit, from demuxers that know where it ends."""
+        """Add a whole access unit, from demuxers that determine its end."""
         self._pts = pts
         self._closed = (-1, 0)
         self.received_ns = received_ns
@@ -172,7 +171,7 @@ class AccessUnits:
             self._close()
 
     def settle(self, now_ns: int) -> None:
-        """Deliver the picture that waits for the next one to prove its end, if no data has followed for some time."""
+        """Deliver the pending picture if no data has followed it for some time."""
         if self._trust.pending >= 0 and now_ns - self.received_ns > SETTLE_NS:
             self._close()
 
@@ -183,7 +182,7 @@ class AccessUnits:
             self._overflow()
 
     def gap(self) -> None:
-        """Something before the next packet is missing."""
+        """Mark a loss before the next packet."""
         if self._unit:
             self._found.is_damaged = True
         self._gap = self._delivery.missing = True
@@ -195,20 +194,18 @@ class AccessUnits:
         """See `rtsp.rtp.Depacketizer`."""
 
     def restart(self) -> None:
-        """The sequence numbers restart; nothing is missing."""
+        """Accept a restart of the sequence numbers. No data is missing."""
         self._delivery.missing = True
 
-    # What subclasses call ---------------------------------------------------------------------------------------
+    # Interface for subclasses -----------------------------------------------------------------------------------
 
     def _stamp(self, pts: int) -> None:
-        """The timestamp has changed; what the packet begins with decides whether that means another picture."""
+        """Handle a new timestamp. The start of the packet decides whether a new picture begins."""
         self._last_pts = pts
         self._turned = self._unsettled = True
 
     def _begin(self, kind: int, data: memoryview, at: int, stop: int) -> None:
-        """A NAL unit of this type begins; its payload after the header is at data[at:stop], as far as it was
-        received.
-        """
+        """Begin a NAL unit of this type. The received part of its payload is data[at:stop]."""
         unit, found = self._unit, self._found
         is_slice = self._rules.is_slice(kind)
         is_first = is_slice and at < stop and data[at] > 127 and self._rules.has_header(kind)
@@ -229,7 +226,7 @@ class AccessUnits:
             found.other |= self._rules.other_bits.get(kind, 0)
 
     def _settle_turn(self, is_slice: bool, is_first: bool, head: bytes) -> None:
-        """The NAL unit that begins now shows whether the open picture has ended."""
+        """Decide, from the NAL unit that begins now, whether the open picture has ended."""
         if self._unit:
             self._decide(is_slice, is_first, head)
             self._unsettled = self._trust.pending >= 0
@@ -249,7 +246,7 @@ class AccessUnits:
                 found.field = field_of(info, bytes(data[at : min(stop, at + 32)]))
 
     def _resume(self) -> bool:
-        """Return whether a fragment that begins no NAL unit continues the last one."""
+        """Return whether a fragment that does not begin a NAL unit continues the last one."""
         if self.following or (self._resumable and not self._turned):
             self._turned = self._unsettled = False
             if self._trust.pending >= 0:
@@ -279,7 +276,7 @@ class AccessUnits:
         self._found.has_slice = self._found.is_damaged = True
 
     def _end(self) -> None:
-        """The marker bit was set."""
+        """Handle a set marker bit."""
         if self._turned:
             return  # On a packet without data.
         if not self._found.has_slice and (not self._unit or not self._split_inner()):
@@ -318,7 +315,7 @@ class AccessUnits:
         if turned and self._found.is_damaged:
             return False
         if not is_first:
-            # Cameras that timestamp each packet when they send it.
+            # Some cameras timestamp each packet when they send it.
             return not turned or self._trust.pending < 0
         if not turned and not self._found.has_first:
             return True  # slices in any order
@@ -335,7 +332,7 @@ class AccessUnits:
         return False
 
     def _begin_preface(self) -> None:
-        """Another timestamp while there is no slice: the current data belongs to the picture that begins now."""
+        """Handle another timestamp before any slice: the current data belongs to the picture that begins now."""
         if len(self._starts) > MAX_PREFACE_UNITS or (self._found.is_damaged and self._unit):
             self._found.is_damaged = True
             self._close()
@@ -350,16 +347,15 @@ class AccessUnits:
         self._resumable = False
 
     def _overflow(self) -> None:
-        """Larger than a picture can be: discard it and wait for the next one."""
+        """Discard data larger than any picture, and wait for the next picture."""
         del self._unit[4:]
         del self._starts[1:]
         del self._kinds[1:]
         self._found.is_damaged = True
 
     def _split_inner(self) -> bool:
-        """Find NAL units inside of others, separated by start codes (V380, Amatek). Return whether there are slices
-        now.
-        """
+        """Find NAL units inside other NAL units, separated by start codes (V380, Amatek). Return whether there are
+        slices now."""
         data = bytes(self._unit)
         places = list(iter_nal_units(data))
         if [start for start, _ in places] == self._starts or len(places) > MAX_NAL_UNITS:
@@ -374,7 +370,7 @@ class AccessUnits:
         return self._found.has_slice
 
     def _classify(self) -> None:
-        """Set what `_begin` would have found, from the NAL units of the unit."""
+        """Set the state that `_begin` would have set, from the NAL units of the unit."""
         header = 1 if self._rules.is_h264 else 2
         found = self._found
         found.has_slice = found.has_first = found.is_key = False
@@ -390,10 +386,10 @@ class AccessUnits:
             if at < len(self._unit) and self._unit[at] > 127:
                 self._found.has_first = True
 
-    # What becomes of them ---------------------------------------------------------------------------------------
+    # Delivery ---------------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        """Emit or drop the access unit. The beginning of the next one is kept."""
+        """Emit or drop the access unit. Keep the beginning of the next one."""
         kinds, unit = self._kinds, self._unit
         pts, kind = self._pts, self._marker_kind()
         rest = (
@@ -420,7 +416,7 @@ class AccessUnits:
             self._found.other = _SETS_BIT | _SEI_BIT
 
     def _cut_rest(self) -> tuple[bytes, list[int], list[int]] | None:
-        """Remove what follows the picture and begins the next one. Return its (bytes, starts, types)."""
+        """Remove the data after the picture, which begins the next one. Return its (bytes, starts, types)."""
         kinds = self._kinds
         count = len(kinds)
         while count and kinds[count - 1] in self._rules.preface:
@@ -433,7 +429,7 @@ class AccessUnits:
         return rest
 
     def _check_head(self) -> None:
-        """The first slice is missing. This detects cameras that set the marker on each slice."""
+        """Handle a missing first slice. This detects cameras that set the marker on each slice."""
         if self._head_lost:
             self._found.is_damaged = True
         elif self._pts == self._closed[0] and self._found.has_slice:
@@ -453,7 +449,7 @@ class AccessUnits:
         )  # fmt: skip
 
     def _read_sets(self) -> int:
-        """Remember the parameter sets in band. Returns: bits of their places in `PLACES`."""
+        """Cache the parameter sets in band. Return the bits of their places in `PLACES`."""
         places = self._sets.order
         if EMBEDDED in self._kinds or self._has_inner():
             self._split_inner()
@@ -470,7 +466,7 @@ class AccessUnits:
         return found
 
     def _read_recovery(self) -> int:
-        """Return how many pictures a decoder that starts here needs; -1: no recovery point."""
+        """Return the number of pictures until the output is correct if a decoder starts here; -1: no recovery point."""
         unit, starts = self._unit, self._starts
         for index, kind in enumerate(self._kinds):
             if kind == self._rules.sei:

@@ -28,7 +28,7 @@ IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 MAX_ADDRESSES = 8
-# Metadata services of clouds: never a camera, even where its network is allowed.
+# Metadata services of clouds: never allowed, even if their network is.
 _METADATA = frozenset(
     map(
         ipaddress.ip_address,
@@ -99,7 +99,7 @@ def check_address(address: IpAddress, config: SourceConfig) -> None:
 
 
 def _embedded(address: IpAddress) -> IpAddress:
-    """Return the IPv4 address inside an IPv6 address, if any: the actual destination."""
+    """Return the IPv4 address embedded in an IPv6 address, which is the actual destination, or the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
@@ -108,7 +108,7 @@ def _embedded(address: IpAddress) -> IpAddress:
 
 
 def tls_context(config: SourceConfig) -> ssl.SSLContext:
-    """Reads the system's certificates (tens of ms): call it in a thread."""
+    """Return the TLS context for a camera. Reads the system's certificates (tens of ms): call it in a thread."""
     context = ssl.create_default_context()
     if not config.verify_tls:
         context.check_hostname = False
@@ -133,13 +133,13 @@ async def connect(
             return await loop.create_connection(
                 factory, str(address), port, ssl=context, server_hostname=host if tls else None
             )
-        except OSError as exc:  # ssl.SSLError is one of them
+        except OSError as exc:  # Includes ssl.SSLError.
             failure = exc
     raise translate_os_error(failure or OSError(), host, port) from failure
 
 
 def translate_os_error(exc: Exception, host: str, port: int) -> SourceError:
-    """The only table from socket errors to ours."""
+    """Return our error for a socket error. This is the only mapping."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return ProtocolError(
             f"The certificate of {host} cannot be verified ({exc.verify_message}): "

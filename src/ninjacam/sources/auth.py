@@ -1,7 +1,7 @@
 """Responds to Basic and Digest challenges of RTSP and HTTP (RFC 7617, 7616, 2617, 2069).
 
 Realms and nonces are bytes: they are decoded with "surrogateescape" (`messages.parse_head`), hashed as the received
-bytes, and sent back as such (`messages.checked_lines`).
+bytes, and sent back unchanged (`messages.checked_lines`).
 """
 
 import base64
@@ -40,9 +40,9 @@ class Authenticator:
         return bool(self._username or self._password)
 
     def take_challenge(self, headers: Iterable[str]) -> bool:
-        """Store the best challenge of these WWW-Authenticate headers. Return whether to try (again).
+        """Store the best challenge of these WWW-Authenticate headers. Return whether to send the request (again).
 
-        Not after a second challenge without `stale`: the password is wrong, and cameras lock accounts.
+        Returns False after a second challenge without `stale`: the password is wrong, and cameras lock accounts.
         Raises: ProtocolError: the camera requires an unsupported method.
         """
         headers = list(headers)
@@ -65,9 +65,8 @@ class Authenticator:
         return self.has_credentials and again
 
     def reconnect(self) -> None:
-        """A new connection: its first challenge may contain another nonce, and does not mean that the password is
-        wrong.
-        """
+        """Begin a new connection. Its first challenge may contain another nonce, and does not mean that the password
+        is wrong."""
         self._tried = False
 
     @property
@@ -76,7 +75,7 @@ class Authenticator:
         return bool(self._scheme) and self.has_credentials
 
     def accept(self) -> None:
-        """The camera accepted the credentials: its next challenge only means that the nonce is outdated."""
+        """Note that the camera accepted the credentials: its next challenge only means that the nonce is outdated."""
         self._tried = False
 
     def header(self, method: str, uri: str) -> str | None:
@@ -139,7 +138,7 @@ def parse_challenges(header: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def _algorithm(text: str) -> tuple[str, bool]:
-    """Return (name as in `_HASHES`, whether it is the -sess form); MD5 by default. Some cameras write SHA256."""
+    """Return (name as in `_HASHES`, whether it is the -sess variant); MD5 by default. Some cameras write SHA256."""
     name = re.sub(r"[-_\s]", "", text).upper() or "MD5"
     return name.removesuffix("SESS") or "MD5", name.endswith("SESS")
 

@@ -12,24 +12,24 @@ OnPacket = Callable[[Packet], None]
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """How to reach a camera. `url` contains no credentials: they are in `username` and `password`, which repr hides."""
+    """The configuration of a camera's source. `url` contains no credentials: they are in `username` and `password`,
+    which repr hides."""
 
     url: str
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     transport: Literal["tcp", "udp", "multicast"] = "tcp"
-    """RTSP: how to ask for the packets. A camera that refuses TCP is asked for the others, and the other way round; TLS
-    has TCP only.
-    """
+    """RTSP: preferred transport. If the camera refuses TCP, the others are tried, and vice versa. With TLS, only TCP
+    is used."""
     loop: bool = True
     """Files: repeat from the start."""
     verify_tls: bool = True
     """rtsps and https: verify the certificate. Cameras with self-signed certificates need False."""
     audio: bool = True
     sleeps: bool = False
-    """A battery camera: connect only while something needs it, and expect that it does not answer."""
+    """A battery camera: connect only if the stream is used, and expect that the camera does not respond."""
     open_timeout_s: float = 10.0
-    """From the first name lookup to the response to PLAY. No open takes longer."""
+    """Seconds from the first name lookup to the response to PLAY. Limits every open."""
     read_timeout_s: float = 5.0
     """Seconds without data after which `run` ends with SourceStalledError."""
     allowed_networks: tuple[str, ...] = ()
@@ -48,18 +48,17 @@ def source_from(values: Mapping[str, Any]) -> SourceConfig:
 
 @dataclass(slots=True)
 class SourceStats:
-    """Figures since the open. Owner: the source; anyone may read. RTSP updates those of the whole connection once a
-    second.
-    """
+    """Statistics since the open. Owner: the source; any code may read them. RTSP updates those of the whole
+    connection once a second."""
 
     bytes_received: int = 0
     packets_received: int = 0
-    """RTP packets; 0 if the source has none."""
+    """Received RTP packets; 0 if the source does not use RTP."""
     packets_lost: int = 0
     """Missing RTP packets."""
     packets_reordered: int = 0
     packets_ignored: int = 0
-    """Packets of another source or payload type than the stream's."""
+    """Packets of another synchronization source or payload type than the stream's."""
     sequence_restarts: int = 0
     """Number of restarts of the sequence numbers over TCP, where packets cannot arrive late."""
     access_units_dropped: int = 0
@@ -67,7 +66,7 @@ class SourceStats:
     frames_skipped: int = 0
     """Complete frames before the first one that a decoder can start with."""
     keys_without_sets: int = 0
-    """Key frames discarded because their parameter sets are unknown."""
+    """Key frames discarded because of missing parameter sets."""
     jitter_s: float | None = None
     """Interarrival jitter of the video (RFC 3550, section 6.4.1); None: unknown, or packets are not read at once."""
     declared_fps: float = 0.0
@@ -87,19 +86,19 @@ class Source(Protocol):
 
         Packets have `pts` on the camera's clock (unwrapped, not repaired), `dts_offset` 0 (capture derives it),
         `received_ns`, `flags` KEY where a decoder can start, CONFIG on the first key frame and whenever the
-        parameter sets have changed, DISCONT after a loss; `captured_ns` is 0 unless the camera sent it (RTCP sender
-        report), and then unverified. H.264 and H.265 video is Annex B with in-band parameter sets at each key frame;
-        the first video packet is a key frame. `width_px` and `height_px` are those of the parameter sets.
+        parameter sets have changed, DISCONT after a loss. `captured_ns` is 0 unless the camera sent it (RTCP sender
+        report), and is then unverified. H.264 and H.265 video is Annex B with in-band parameter sets at each key
+        frame; the first video packet is a key frame. `width_px` and `height_px` are those of the parameter sets.
 
-        Raises: SourceError: always, in the end (SourceEndedError if the camera closed the connection).
+        Raises: SourceError: always, when the source ends (SourceEndedError if the camera closed the connection).
         """
 
     def media_ns(self) -> int:
-        """Monotonic time of the last media, including data that forms no frame; 0: unknown."""
+        """Return the monotonic time of the last media, including data that forms no frame; 0: unknown."""
         return 0
 
     def relax(self, interval_s: float) -> None:
-        """If this saves work, deliver packets only every `interval_s`; 0: at once, the default."""
+        """Deliver packets only every `interval_s`, if this saves work; 0: at once, the default."""
         return
 
     async def close(self) -> None:

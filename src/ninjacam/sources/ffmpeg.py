@@ -1,7 +1,7 @@
 """FFmpeg's demuxers through PyAV, in one daemon thread. With `ffmpeg_reader`, the only adapter of sources to libav.
 
-C code reads what the camera sends, so capture runs each of these in a separate process. FFmpeg's log level is never
-set here: with decoder threads, this has deadlocked whole processes (PyAV 18, field notes). Not here: converting
+C code parses the camera's data, so capture runs each of these sources in a separate process. Never set FFmpeg's log
+level here: with decoder threads, this has deadlocked whole processes (PyAV 18, field notes). Not here: converting
 packets (`ffmpeg_reader`), and the allowed URLs and options (`ffmpeg_network`, `files`, `usb`).
 """
 
@@ -39,22 +39,22 @@ _TICK_S = 0.5
 _MAX_CLOSING_S, _UNBLOCK_EVERY_S = 1.0, 0.05
 """Timeout for closing: a driver may wait longer for a dead camera."""
 _MAX_LATE_S, _MAX_EARLY_S = 0.5, 2.0
-"""Limits for frames that come in bursts: beyond these, the source has paused, or its time has jumped."""
+"""Limits for frames that arrive in bursts: beyond them, the source has paused, or its time has jumped."""
 
 
 class DemuxerFiles(Protocol):
-    """Provides all data that a demuxer requests, which opens no socket and no file itself."""
+    """Provides all data that a demuxer requests. The demuxer itself opens no socket and no file."""
 
     def open(self, url: str, flags: int, options: dict[str, str]) -> object:
         """PyAV's `io_open`: return an object with `read(size)` and `close()`. Thread: the demuxer's."""
 
     def close(self) -> None:
-        """Interrupt all reads. From any thread. Idempotent."""
+        """Interrupt all reads. Thread: any. Idempotent."""
 
 
 @dataclass(frozen=True, slots=True)
 class FfmpegInput:
-    """What to open. `url` may contain credentials; `where` is its name in errors."""
+    """The input of a demuxer. `url` may contain credentials; `where` is its name in errors."""
 
     url: str = field(repr=False)
     where: str
@@ -63,9 +63,9 @@ class FfmpegInput:
     options: dict[str, str] = field(default_factory=dict)
     loop: bool = False
     files: DemuxerFiles | None = None
-    """What a network camera sends; the source owns it."""
+    """Provides the data of a network camera. Owner: the source."""
     in_bursts: bool = False
-    """For live sources that deliver several seconds at once: pass packets on at real pace."""
+    """For live sources that deliver several seconds at once: pass packets on in real time."""
     unblock: Callable[[], None] | None = None
     """Interrupts a blocked read. Called from a thread, perhaps repeatedly, until the reading thread has ended."""
 
@@ -101,14 +101,14 @@ class FfmpegSource(Source):
         self._ended: asyncio.Future[SourceError] = self._loop.create_future()
         self._stop = Stop()
         self._thread = threading.Thread(target=self._work, name=f"ffmpeg-{plan.where}"[:40], daemon=True)
-        self._is_playing = False  # the thread's
+        self._is_playing = False  # Owner: the reading thread.
         self._ending: asyncio.Future[None] | None = None
         self._go = threading.Event()
         self._slots = threading.BoundedSemaphore(MAX_QUEUED)
         self._on_packet: OnPacket | None = None
         self._last_packet_ns = 0
 
-    # The event loop's side ----------------------------------------------------------------------------------------
+    # Event loop ----------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         self._thread.start()
@@ -175,7 +175,7 @@ class FfmpegSource(Source):
         if not self._opened.done():
             self._opened.set_result(tracks)
 
-    # The thread's side --------------------------------------------------------------------------------------------
+    # Reading thread ------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         error: SourceError = SourceEndedError("The camera ended the stream.")
@@ -192,7 +192,7 @@ class FfmpegSource(Source):
             scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]
             error = translate_av_error(exc, self._plan.where, scheme, is_playing=self._is_playing)
         finally:
-            # Otherwise closing caused it, and `close` ends `run` when it is done.
+            # Otherwise closing caused the error, and `close` ends `run`.
             if not self._stop.is_set():
                 self._call(self._finish, error)
 
@@ -212,7 +212,7 @@ class FfmpegSource(Source):
                 for due, is_video in reader.read(container):
                     if self._stop.is_set():
                         return
-                    # Live audio may come well before or after its frames, and must not delay them.
+                    # Live audio may arrive long before or after its frames, and must not delay them.
                     waits = self._plan.kind == "file" or (self._plan.in_bursts and is_video)
                     if waits and not pace.wait_until(due):
                         return
@@ -252,11 +252,11 @@ class FfmpegSource(Source):
         try:
             self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]  # ours, a few lines above
         except RuntimeError:
-            self._stop.set()  # the event loop is gone
+            self._stop.set()  # The event loop has ended.
 
 
 class _Pace:
-    """Delays each packet until its time has come; runs in the thread."""
+    """Delays each packet until it is due. Thread: the reading thread."""
 
     def __init__(self, clock: Clock, stop: Stop, *, live: bool) -> None:
         self._clock = clock
@@ -265,7 +265,7 @@ class _Pace:
         self._start: tuple[int, int] | None = None
 
     def wait_until(self, due: int) -> bool:
-        """Wait until the time of `due` (1/90000 s) at real pace. Return False if stopped."""
+        """Wait until the time of `due` (1/90000 s) in real time. Return False if stopped."""
         now_ns = self._clock.monotonic_ns()
         start_ns, start_due = self._start = self._start or (now_ns, due)
         delay_s = (start_ns + (due - start_due) * 100_000 // 9 - now_ns) / 1e9

@@ -1,4 +1,4 @@
-"""Converts libav's errors to ours. Its own texts contain URLs with passwords, so they are never used."""
+"""Converts libav's errors to our errors. The texts of libav contain URLs with passwords, so they are never used."""
 
 import errno
 
@@ -21,7 +21,10 @@ _BROKEN_OFF = frozenset({errno.EIO, errno.EPIPE, errno.ECONNRESET})
 
 
 def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: bool = False) -> SourceError:
-    """The only table from libav's errors to ours. `scheme`: of the camera's URL. `is_playing`: it was opened before."""
+    """Return our error for a libav error. This is the only mapping.
+
+    `scheme`: of the camera's URL. `is_playing`: whether the source had been opened.
+    """
     kind = type(exc)
     if scheme == "v4l2":
         return _translate_device_error(exc, where, is_playing=is_playing)
@@ -47,7 +50,7 @@ def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: b
 
 def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> DeviceError:
     number = getattr(exc, "errno", 0)
-    # As the driver is stopped.
+    # The error numbers of a driver that is being stopped.
     if is_playing and number in (
         errno.ENODEV,
         errno.ENXIO,

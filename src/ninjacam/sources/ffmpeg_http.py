@@ -1,7 +1,7 @@
-"""HTTP for FFmpeg's demuxers, which request files from our own client.
+"""HTTP for FFmpeg's demuxers, which request files from our HTTP client.
 
-So the targets of playlists and redirects are checked like the camera itself: allowed addresses only, no files, and
-the password only for the camera's own host. FFmpeg's own client would follow any URL.
+The targets of playlists and redirects are checked like the camera itself: allowed addresses only, no files, and the
+password only for the camera's host. FFmpeg's HTTP client would follow any URL.
 """
 
 import asyncio
@@ -37,10 +37,10 @@ MAX_PLAYLIST_STREAMS = 32
 """Variants and renditions: FFmpeg opens each of them."""
 MAX_PLAYLIST_PARTS = 10_000
 _PLAYLIST = b"#EXTM3U"
-"""The only types that FFmpeg accepts as playlists."""
+"""The only content that FFmpeg accepts as a playlist."""
 _STREAM = re.compile(rb"(?m)^#EXT-X-(?:STREAM-INF|MEDIA|I-FRAME-STREAM-INF):")
 _PART = re.compile(rb"(?m)^(?:#EXTINF:|#EXT-X-(?:MAP|KEY|SESSION-KEY):|[^#\s])")
-"""Limits the records that the reader keeps; a segment counts twice."""
+"""Matches the records that FFmpeg's reader keeps, which are limited; a segment counts twice."""
 
 
 def is_playlist(target: RequestTarget) -> bool:
@@ -66,12 +66,12 @@ class HttpFiles:
         self._closed = False
 
     def open(self, url: str, _flags: int, options: dict[str, str]) -> "_HttpFile":
-        """PyAV's `io_open`. Raises: SourceError, which PyAV raises again out of its own call."""
+        """PyAV's `io_open`. Raises: SourceError, which PyAV raises again from its own call."""
         body, self._first = self._first, None
         return self._file(body if body is not None else self._get(url, options))
 
     def _get(self, url: str, options: dict[str, str]) -> HttpBody | None:
-        """None: a segment that came too late; the next one plays."""
+        """Return the response; None: a segment that arrived too late and is skipped."""
         if url.startswith("crypto"):
             raise UnsupportedCodecError("The playlist is encrypted: switch encryption off.")
         if not url.startswith(("http:", "https:")):
@@ -124,7 +124,7 @@ class HttpFiles:
         self._call_close(body)
 
     def close(self) -> None:
-        """From any thread: interrupt all reads. Idempotent."""
+        """Interrupt all reads. Thread: any. Idempotent."""
         self._closed = True
         for body in tuple(self._bodies):
             self.release(body)
@@ -133,10 +133,10 @@ class HttpFiles:
         try:
             self._loop.call_soon_threadsafe(body.close)
         except RuntimeError:
-            return  # The event loop has ended, and its sockets with it.
+            return  # The event loop has ended and closed its sockets.
 
     def _ask(self, question: Coroutine[Any, Any, _T], limit_s: float) -> _T:
-        if self._closed:  # The event loop may end before it could run the question.
+        if self._closed:  # The event loop may end before it runs the request.
             question.close()
             raise SourceEndedError("The camera was closed.")
         try:
@@ -159,7 +159,7 @@ async def _peek(body: HttpBody, config: SourceConfig, size_bytes: int) -> bytes:
 
 
 def check_playlist(text: bytes) -> None:
-    """Raises: ProtocolError: it would take FFmpeg too much memory, or too many requests."""
+    """Raises: ProtocolError: FFmpeg would need too much memory, or too many requests, for this playlist."""
     if len(text) > MAX_PLAYLIST_BYTES:
         raise ProtocolError(f"The camera's playlist is larger than {MAX_PLAYLIST_BYTES >> 10} KiB.")
     if len(_STREAM.findall(text)) > MAX_PLAYLIST_STREAMS:
@@ -180,7 +180,7 @@ class _HttpFile:
         self._files = files
         self._body = body
         self._left = b""
-        is_range = body is not None and body.message.status == 206  # FFmpeg counts its bytes.
+        is_range = body is not None and body.message.status == 206  # FFmpeg counts the bytes of a range.
         self._read_next = self._read_body if is_range else PartReader(self._read_body).read
 
     def _read_body(self) -> bytes:

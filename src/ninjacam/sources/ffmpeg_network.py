@@ -13,15 +13,15 @@ from ninjacam.sources.ffmpeg_http import HttpFiles, is_playlist
 from ninjacam.sources.http_client import HttpBody
 from ninjacam.sources.urls import RequestTarget
 
-# Demuxers that may be guessed from content. They open files only through the callback that we give to FFmpeg,
-# unlike rtsp, sdp or rtp, which open their own sockets.
+# Demuxers that FFmpeg may select by content. They open files only through our callback, unlike rtsp, sdp or rtp,
+# which open their own sockets.
 _FORMATS = "flv,live_flv,mpegts,mov,matroska,mpjpeg,mjpeg,h264,hevc"
 _PLAYLIST_FORMATS = f"hls,{_FORMATS}"
 """A playlist can refer to other hosts, so it is allowed only if the user asked for one: a URL that ends in .m3u8."""
 
 
 async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Source:
-    """Play a response of our HTTP client, and take ownership of it. Raises: SourceError."""
+    """Play a response of our HTTP client, and become its owner. Raises: SourceError."""
     target = body.target
     config = replace(body.config, url=target.uri, open_timeout_s=timeout_s)
     plan = FfmpegInput(
@@ -37,7 +37,7 @@ async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Sour
 
 def _options(target: RequestTarget) -> dict[str, str]:
     return {
-        # The HLS reader compares the schemes of its segments with this list. We open them.
+        # The HLS reader compares the schemes of its segments with this list. Our client opens them.
         "protocol_whitelist": "http,https",
         "format_whitelist": _PLAYLIST_FORMATS if is_playlist(target) else _FORMATS,
         "probesize": "200000",

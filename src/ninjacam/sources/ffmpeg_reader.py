@@ -25,14 +25,15 @@ from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.track_clock import TrackClock
 
 _NO_TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
-"""Of the empty packet at the end."""
+"""Time base of the empty packet at the end."""
 
 
 class _Unit(NamedTuple):
     """The contents of a libav packet.
 
-    The packet itself must not outlive its container: for a V4L2 device, it is one of the kernel's buffers, which
-    FFmpeg returns with data that closing frees (a crash). So no frame and no traceback may reference one.
+    The packet itself must not outlive its container. For a V4L2 device, it is one of the kernel's buffers, which
+    FFmpeg returns through memory that closing the container frees, so the process would crash. No frame and no
+    traceback may reference a packet.
     """
 
     data: bytes
@@ -43,7 +44,7 @@ class _Unit(NamedTuple):
     time_base: Fraction
     is_corrupt: bool
     reference_time: bytes
-    """Return FFmpeg's "producer reference time", from RTCP sender reports; or empty."""
+    """FFmpeg's "producer reference time", from RTCP sender reports; or empty."""
 
     @classmethod
     def of(cls, packet: "av.Packet[Any]") -> Self:
@@ -60,7 +61,7 @@ class _Unit(NamedTuple):
 
 
 class Reader:
-    """For one source, over any number of containers. Thread: the source's."""
+    """Reads packets of one source, from any number of containers. Thread: the source's."""
 
     def __init__(
         self,
@@ -117,15 +118,14 @@ class Reader:
         self.tracks = tuple(tracks)
 
     def rewind(self, container: InputContainer) -> None:
-        """The same file again from its start: time continues, and a discontinuity is marked."""
+        """Continue with the same file from its start. Time continues, and a discontinuity is marked."""
         self._base = self._last + self._step
         self._first = None
         self._units.gap()
 
     def read(self, container: InputContainer) -> Iterator[tuple[int, bool]]:
-        """Yield (decoding time in 1/90000 s, which continues over rewinds; whether it is video) of each packet;
-        `take` delivers it.
-        """
+        """Yield (decoding time in 1/90000 s, which continues over rewinds; whether it is video) for each packet.
+        `take` delivers it."""
         video, audio = _choose(container, audio=self._wants_audio)
         streams = [video] if audio is None else [video, audio]
         for unit in map(_Unit.of, container.demux(streams)):
@@ -195,7 +195,7 @@ class Reader:
 
 
 def _choose(container: InputContainer, *, audio: bool) -> tuple[VideoStream, AudioStream | None]:
-    """Raises: NoVideoError; UnsupportedCodecError."""
+    """Return the tracks to read. Raises: NoVideoError; UnsupportedCodecError."""
     if not container.streams.video:
         raise NoVideoError("The source contains no video: check the URL.")
     for video in container.streams.video:
@@ -215,7 +215,7 @@ def _choose(container: InputContainer, *, audio: bool) -> tuple[VideoStream, Aud
 
 
 def _adts_config(audio: AudioStream) -> bytes:
-    """The configuration of AAC in MPEG-TS, which repeats it in each frame; b"": not the usual kind."""
+    """Return the configuration of AAC in MPEG-TS, which repeats it in each frame; b"": not AAC-LC."""
     context = audio.codec_context
     return low_complexity_config(context.sample_rate, context.channels) if context.profile == "LC" else b""
 

@@ -1,4 +1,4 @@
-"""Video files as cameras, at real pace, once or in a loop."""
+"""Video files as cameras, in real time, once or in a loop."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -26,7 +26,7 @@ async def open_file(config: SourceConfig, *, clock: Clock) -> Source:
 
 
 def file_path(config: SourceConfig) -> Path:
-    """Return the path of a file: URL, with links resolved: absolute, or relative to the directory of files."""
+    """Return the resolved path of a file: URL. A relative path is relative to the directory of files."""
     if not config.files_dir:
         raise ForbiddenAddressError(
             "File cameras are disabled. Set FILES_DIR to the directory that contains the files."

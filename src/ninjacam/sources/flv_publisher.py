@@ -1,6 +1,7 @@
-"""A publisher that sends FLV tags, whatever carries them. It becomes the source of the camera whose place it has.
+"""A publisher that sends FLV tags over any transport. It becomes the source of the camera whose place it has
+claimed.
 
-Not here: what carries the tags (`sources.rtmp.publisher`, `sources.browser.publisher`).
+Not here: the transports (`sources.rtmp.publisher`, `sources.browser.publisher`).
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from ninjacam.sources.publish import Places, PublishPlace
 from ninjacam.sources.rtmp.media import FlvMedia
 
 _FRAMES_WITHOUT_AUDIO = 10
-"""Frames after which announced audio that has not come is not waited for."""
+"""Number of frames without announced audio after which the source opens without it."""
 
 
 class FlvPublisher(Source):
@@ -42,7 +43,7 @@ class FlvPublisher(Source):
 
     @property
     def is_publishing(self) -> bool:
-        """Return whether it has sent a first frame: the port's deadline no longer applies."""
+        """Return whether it has sent its first frame, so that the port's deadline no longer applies."""
         return bool(self.tracks)
 
     # The connection -----------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class FlvPublisher(Source):
             self._on_packet(packet)
             return
         if packet.kind is Kind.AUDIO and not self._early:
-            return  # Audio before the first frame is of no use, and could be endless.
+            return  # Audio before the first frame is useless, and could be endless.
         self._early.append(packet)
         if not self.tracks and self._is_described():
             audio = None if self._ignores_audio else self._media.audio
@@ -126,7 +127,7 @@ class FlvPublisher(Source):
     def end(self, error: SourceError) -> None:
         """End the connection with `error`; the first error counts. Idempotent.
 
-        The camera waits for the next publisher, even if this one would fail again: the next may be another device.
+        The camera waits for the next publisher even after a permanent error: the next one may be another device.
         """
         if self.ended.done():
             return
@@ -145,4 +146,4 @@ class FlvPublisher(Source):
 
 
 def _ignore(packet: Packet) -> None:
-    """The camera has closed this source."""
+    """Ignore packets after the camera has closed this source."""

@@ -31,7 +31,8 @@ from ninjacam.sources.urls import RequestTarget, carries_login, parse_url, redir
 
 MAX_REDIRECTS = 3
 MAX_HANGUPS = 1
-"""A camera that closes the connection instead of responding to a login is asked once more with the same login."""
+"""If a camera closes the connection instead of responding to a login, the request is sent once more with the same
+login."""
 _SCHEMES = ("http", "https")
 _READ_BYTES = 1 << 16
 _LIMIT_BYTES = 1 << 18
@@ -42,9 +43,10 @@ _KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_K
 
 
 class HttpBody:
-    """A response whose body has begun. `target`: the target of the last redirect.
+    """A response whose body has begun. `target`: that of the last redirect.
 
-    `config`: the camera's, without its credentials if another host responds. `ahead`: the body's first bytes.
+    `config`: the camera's configuration, without credentials if another host responded. `ahead`: the first bytes of
+    the body.
     """
 
     def __init__(
@@ -84,18 +86,17 @@ class HttpBody:
 
     @property
     def left_bytes(self) -> int:
-        """Return the size of the rest that the camera has announced; 0: unknown."""
+        """Return the number of announced bytes that have not been read; 0: unknown."""
         return self._left_bytes or 0
 
     @property
     def is_complete(self) -> bool:
-        """Return whether the body has ended where the camera said, so that another response can follow."""
+        """Return whether the body ended at its announced length, so that another response can follow."""
         return self._left_bytes == 0 or (self._dechunker is not None and self._dechunker.ended)
 
     async def peek(self, is_enough: Callable[[bytes], bool], max_bytes: int) -> bytes:
-        """Return the first bytes without consuming them: until they suffice, the body ends, or there are
-        `max_bytes`.
-        """
+        """Return the first bytes without consuming them, as soon as they suffice, the body ends, or there are
+        `max_bytes`."""
         while len(self._peeked) < max_bytes and not is_enough(self._peeked):
             data = await self._next()
             if not data:
@@ -106,7 +107,7 @@ class HttpBody:
     async def read(self, limit_s: float | None = None) -> bytes:
         """Return the next bytes, at least one; b"" at the end.
 
-        Raises: SourceStalledError: nothing for `limit_s`, by default `read_timeout_s`; SourceEndedError;
+        Raises: SourceStalledError: no data for `limit_s`, by default `read_timeout_s`; SourceEndedError;
         ProtocolError.
         """
         if self._peeked:
@@ -202,11 +203,10 @@ async def get(url: str, config: SourceConfig, *, headers: Iterable[str] = ()) ->
 def _follow(
     now: RequestTarget, location: str, config: SourceConfig
 ) -> tuple[RequestTarget, Authenticator, SourceConfig]:
-    """Return the target of a redirect, with its authentication and configuration: the camera's login is for its own
-    host only.
+    """Return the target of a redirect, with its authentication and configuration. The camera's login is used only
+    for its host.
 
-    A login in the Location is for this target only: it is neither kept nor passed on.
-    Raises: ProtocolError: the target is not allowed.
+    A login in the Location is used only for this target. Raises: ProtocolError: the target is not allowed.
     """
     try:
         url = urljoin(now.uri, quote(location.strip(), safe="%/:?#[]@!$&'()*+,;=~"))

@@ -1,7 +1,6 @@
-"""MJPEG over HTTP (`http://phone:8080/video`), with our own small HTTP/1.1 client.
+"""MJPEG over HTTP (`http://phone:8080/video`), with our HTTP/1.1 client.
 
-If the response is a single JPEG image, the URL is polled (`http_snapshots`). If it is another kind of video, FFmpeg
-reads it.
+If the response is a single JPEG image, the URL is polled (`http_snapshots`). FFmpeg reads other kinds of video.
 """
 
 import asyncio
@@ -62,8 +61,8 @@ def _close(body: HttpBody | None) -> None:
 async def _is_mjpeg(body: HttpBody) -> bool:
     """Return whether the response is a series of JPEG images; False: another kind of video.
 
-    Content-Type is trusted if it says multipart; otherwise the first bytes decide, because cameras omit it, or send
-    any type. Raises: SourceError: the response is not video.
+    A multipart Content-Type is trusted. Otherwise the first bytes decide, because cameras omit the type or send a
+    wrong one. Raises: SourceError: the response is not video.
     """
     kind = body.content_type
     if kind.startswith("multipart/"):
@@ -95,13 +94,13 @@ def _is_decided(start: bytes) -> bool:
 
 
 def _looks_like_mjpeg(start: bytes) -> bool:
-    """Return whether a JPEG follows, after text only, or after the headers of a part."""
+    """Return whether the data is text, or the headers of a part, followed by a JPEG."""
     text, image, _ = start.partition(b"\xff\xd8\xff")
     return _is_text(text) and (bool(image) or b"content-type: image/jp" in text.lower())
 
 
 def _is_text(start: bytes) -> bool:
-    """Return whether it is text in any encoding: media formats start with control bytes."""
+    """Return whether the data is text in any encoding. Media formats start with control bytes."""
     return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
@@ -110,7 +109,7 @@ def _other_image_error() -> NoVideoError:
 
 
 class HttpMjpegSource(Source):
-    """Presentation times are times of arrival, because the camera sends none.
+    """Presentation times are arrival times, because the camera sends none.
 
     `capture.liveness.Pace` decides how long such a camera may be silent; `read_timeout_s` is only the upper limit.
     """
@@ -149,7 +148,7 @@ class HttpMjpegSource(Source):
         )
 
     async def _poll(self, images: JpegImages) -> None:
-        """Returns when closed. Raises: SourceError."""
+        """Poll until closed. Raises: SourceError."""
         self._body.close()
 
         def take(image: bytes, size_bytes: int) -> None:

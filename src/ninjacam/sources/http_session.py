@@ -1,6 +1,6 @@
-"""Requests to one web server over a connection that stays open, for commands, where latency counts.
+"""HTTP requests over a persistent connection, for commands, where latency matters.
 
-Not here: media, which `http_client` reads over a connection of its own.
+Not here: media, which `http_client` reads over separate connections.
 """
 
 import asyncio
@@ -49,13 +49,14 @@ class _Connection:
 
 
 class HttpSession:
-    """One connection to a camera's web server; requests wait for each other. Thread: the event loop.
+    """One connection to a camera's web server. Requests are sent one at a time. Thread: the event loop.
 
-    The password is sent as a digest, and by HTTP Basic only over TLS: the web server at the camera's address need not
-    be the camera's. `digest_only` False, for the server that the user has named: HTTP Basic is always allowed.
+    The password is sent as a digest, and by HTTP Basic only over TLS: the web server at the camera's address need
+    not be the camera's. With `digest_only` False, HTTP Basic is always allowed; use it for a server that the user
+    has specified.
 
-    Each request, with its redirects and its login, ends within `timeout_s`. Redirects are followed to the same host
-    only.
+    Each request, with its redirects and its login, ends within `timeout_s`. Redirects are followed only within the
+    same host.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class HttpSession:
 
     @property
     def is_challenged(self) -> bool:
-        """Return whether the camera has requested a login by HTTP, which is sent with each request from then on."""
+        """Return whether the camera has requested an HTTP login, which later requests then contain."""
         return self._auth.is_challenged
 
     async def request(
@@ -91,8 +92,8 @@ class HttpSession:
     ) -> HttpResponse:
         """Send a request and return the response, whatever its status. `make_body` is called for each attempt.
 
-        A request that was sent over an idle connection, which the camera closed meanwhile, is sent again.
-        Raises: SourceError; ConfigError: the URL is invalid.
+        If the camera closed the idle connection meanwhile, the request is sent again. Raises: SourceError;
+        ConfigError: the URL is invalid.
         """
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         target, headers = parse_url(url), tuple(headers)
@@ -135,14 +136,14 @@ class HttpSession:
             except SourceEndedError:
                 if not was_used:
                     raise
-                # The camera closed the idle connection while the request was on its way.
+                # The camera closed the idle connection while the request was being sent.
                 connection.transport.abort()
                 connection = await self._connected(target)
                 connection.used = True
                 connection.transport.write(self._encode(method, target, make_body(), headers))
                 message, ahead = await read_head(connection.reader, target)
             return await self._read(connection, message, ahead, target)
-        except BaseException:  # What follows on this connection would belong to another request.
+        except BaseException:  # Later data on this connection would belong to another request.
             self.close()
             raise
 

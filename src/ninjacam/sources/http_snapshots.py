@@ -28,7 +28,7 @@ _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')
 
 
 def interval_of(url: str) -> float:
-    """Return the seconds between two requests that the fragment of `url` sets. Raises: ConfigError."""
+    """Return the seconds between two requests, from the fragment of `url`. Raises: ConfigError."""
     values = parse_qs(url.partition("#")[2], keep_blank_values=True).get("interval")
     if not values:
         return DEFAULT_INTERVAL_S
@@ -55,11 +55,11 @@ class SnapshotPolling:
         self._image = self._entity_tag = b""
 
     async def run(self, on_image: Callable[[bytes, int], None], *, has_image: bool) -> None:
-        """Wait, request an image and call `on_image(image, size of the response)`, until an error occurs.
+        """Wait, request an image and call `on_image(image, size of the response)`, repeatedly until an error occurs.
 
-        b"": the response contained no complete image. An image that has not changed is passed again, because it is
-        the camera's current one. `has_image`: whether the response before the first request contained an image.
-        Raises: SourceError: always, in the end.
+        The image is b"" if the response contained no complete image. An unchanged image is passed again, because it
+        is the camera's current one. `has_image`: whether the response before the first request contained an image.
+        Raises: SourceError: always, when polling ends.
         """
         failures = 0 if has_image else 1
         due_ns = self._clock.monotonic_ns()
@@ -92,7 +92,7 @@ class SnapshotPolling:
 
 
 def _image_in(response: HttpResponse) -> bytes:
-    """Return the first complete image; b"": there is none."""
+    """Return the first complete image; b"" if there is none."""
     if response.status != 200:
         return b""
     return next(filter(None, JpegParser().feed(response.body)), b"")

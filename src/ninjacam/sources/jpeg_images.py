@@ -9,7 +9,7 @@ from ninjacam.sources.base import SourceStats
 
 
 class JpegImages:
-    """Checks each image, and detects its size and changes of it."""
+    """Checks each image, and detects its size and size changes."""
 
     def __init__(self, emit: Callable[[Packet], None], stats: SourceStats) -> None:
         self._emit = emit
@@ -21,7 +21,7 @@ class JpegImages:
         self._missing = True
 
     def push_unit(self, data: bytes, pts: int, received_ns: int, captured_ns: int = 0) -> None:
-        """`pts` in 1/90000 s. Data that is not a JPEG is dropped and counted."""
+        """Add an image. `pts` in 1/90000 s. Data that is not a JPEG is dropped and counted."""
         try:
             size = jpeg_size(data)
         except DecodeError:

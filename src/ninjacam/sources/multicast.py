@@ -1,4 +1,4 @@
-"""Sockets that receive media over UDP, and the multicast groups that they may join."""
+"""Sockets that receive media over UDP, and the allowed multicast groups."""
 
 import ipaddress
 import socket
@@ -11,14 +11,14 @@ RECEIVE_BUFFER_BYTES = 4 << 20
 burst.
 """
 _CONTROL = tuple(map(ipaddress.ip_network, ("224.0.0.0/24", "ff01::/16", "ff02::/16")))
-"""Multicast groups of routing and naming protocols: never a camera's."""
+"""Multicast groups of routing and naming protocols, which cameras never use."""
 _IP_ADD_SOURCE_MEMBERSHIP = 39
 _IP_MULTICAST_ALL = 49
-"""linux/in.h. `socket` has no names for them."""
+"""linux/in.h. `socket` does not define these."""
 
 
 def is_media_group(address: IpAddress) -> bool:
-    """Return whether it is a multicast group that may carry media."""
+    """Return whether the address is a multicast group that may carry media."""
     return address.is_multicast and not any(address in network for network in _CONTROL)
 
 
@@ -33,11 +33,10 @@ def open_socket(address: IpAddress) -> socket.socket:
 def open_group(
     group: IpAddress, port: int, interface: str = "", scope: int = 0, source: IpAddress | None = None
 ) -> socket.socket:
-    """Join a multicast group on the interface with the IPv4 address `interface`, or for IPv6 with the number `scope`;
-    without them, on the interface that the routes choose.
+    """Return a socket that has joined a multicast group on the interface with the IPv4 address `interface`, or for
+    IPv6 with the number `scope`. By default, the routing table determines the interface.
 
-    `source`: join only for the datagrams of this sender (IPv4; for IPv6, the caller compares the sender).
-    Raises: OSError.
+    `source`: accept only datagrams of this sender (IPv4; for IPv6, the caller compares the sender). Raises: OSError.
     """
     receiver = open_socket(group)
     try:

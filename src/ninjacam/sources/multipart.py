@@ -1,8 +1,7 @@
-"""Extracts JPEG images from an HTTP body as cameras really send it, and decodes the chunked transfer coding.
+"""Extracts JPEG images from an HTTP body as cameras actually send it, and decodes the chunked transfer coding.
 
-A JPEG marks its own beginning and end (ITU-T T.81, annex B), which is the evidence that decides. Boundaries, part
-headers and Content-Length (RFC 2046, section 5.1) are hints: cameras send wrong ones, other ones than announced, or
-none.
+The parser relies on the markers at the beginning and end of a JPEG (ITU-T T.81, annex B). Boundaries, part headers
+and Content-Length (RFC 2046, section 5.1) are hints: cameras send wrong ones, other ones than announced, or none.
 """
 
 import re
@@ -13,7 +12,7 @@ MAX_IMAGE_BYTES = 8 << 20
 MAX_SEGMENTS = 256
 """Maximum number of segments of a JPEG before its first scan. Cameras write about ten."""
 MAX_BETWEEN_BYTES = 8_192
-"""How much of the text between two images is kept."""
+"""Maximum number of retained bytes between two images."""
 _START = b"\xff\xd8\xff"
 _END = b"\xff\xd9"
 _START_OR_END = re.compile(rb"\xff[\xd8\xd9]")
@@ -36,9 +35,10 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class JpegParser:
-    """Finds the images in a body that arrives piece by piece. Buffers at most one image and what came with it.
+    """Finds the images in a body that arrives in pieces. Buffers at most one image and the data received with it.
 
-    `boundary`: the announced delimiter, or b"". It only shows where an image was cut off within its header.
+    `boundary`: the announced delimiter, or b"". It is used only to detect that an image was truncated within its
+    header.
     """
 
     def __init__(self, boundary: bytes = b"") -> None:
@@ -46,17 +46,17 @@ class JpegParser:
         self._buffer = bytearray()
         self._between = b""
         self._skipped_bytes = 0
-        self._at = 0  # Everything before this position was processed.
+        self._at = 0  # Everything before this offset was processed.
         self._searched = 0  # Start of the search for the boundary.
         self._segments = -1  # -1: between images; else the number of segments before the scan.
         self._in_scan = False
         self._trusted_bytes = 0
-        """The largest Content-Length that is trusted; 0 after a wrong one."""
+        """The largest trusted Content-Length; 0 after a wrong one."""
         self._announced_bytes = 0
         self._retry_until = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the images that are complete now, and b"" for each one that was cut off or is malformed.
+        """Return the images that are complete now, and b"" for each one that was truncated or is malformed.
 
         Raises: ProtocolError: an image, or the data between two images, is too long.
         """
@@ -91,14 +91,14 @@ class JpegParser:
         return at >= 0
 
     def _begin(self) -> None:
-        """An image begins at the start of the buffer."""
+        """Begin an image at the start of the buffer."""
         self._skipped_bytes = 0
         self._at, self._segments, self._in_scan, self._searched = 2, 0, False, 0
         found = _LENGTH.search(self._between)
         self._announced_bytes = int(found[1]) if found else 0
 
     def _read_header(self, images: list[bytes]) -> bool:
-        """Skip segments by their lengths, because one of them may contain a thumbnail, which is a whole JPEG."""
+        """Skip segments by their lengths, because one of them may contain a thumbnail, which is a complete JPEG."""
         buffer, at = self._buffer, self._at
         while at + 4 <= len(buffer):
             marker = buffer[at + 1]
@@ -116,7 +116,7 @@ class JpegParser:
             if marker == _START_OF_SCAN:
                 self._in_scan = True
                 break
-        # Data before `at`, or missing data: a delimiter in it shows that the image was cut off.
+        # Data is missing if a delimiter occurs before `at`: the image was truncated.
         cut_off = buffer.find(self._boundary, self._searched, at) if self._boundary else -1
         if cut_off >= 0:
             return self._reject(cut_off, images)
@@ -139,7 +139,7 @@ class JpegParser:
             self._at = max(self._at, len(buffer) - 1)
             self._check_size()
             return False
-        if found[0] != _END:  # The next image, before this one has ended.
+        if found[0] != _END:  # The next image begins before this one has ended.
             images.append(b"")
             self._retry_until = 0
             self._forget(found.start())
@@ -159,9 +159,9 @@ class JpegParser:
         self._between, self._segments, self._in_scan = b"", -1, False
 
     def _reject(self, at: int, images: list[bytes]) -> bool:
-        """There is no image up to `at`, unless another one begins inside.
+        """Skip data up to `at` that is not an image, unless another image begins inside.
 
-        This is tried once per stretch, so the cost of malicious data stays linear.
+        This is done once per range, so the cost of malicious data stays linear.
         """
         images.append(b"")
         at = max(2, min(at, len(self._buffer)), self._retry_until)
@@ -176,7 +176,7 @@ class JpegParser:
 
 
 class Dechunker:
-    """Decodes Transfer-Encoding: chunked (RFC 9112, section 7.1), piece by piece.
+    """Decodes Transfer-Encoding: chunked (RFC 9112, section 7.1), in pieces.
 
     A body that does not start with a chunk size is returned unchanged: the header was wrong.
     """

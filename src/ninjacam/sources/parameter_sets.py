@@ -1,4 +1,4 @@
-"""The parameter sets of H.264 and H.265 that are in force: from the SDP first, then from the stream."""
+"""The active parameter sets of H.264 and H.265: from the SDP first, then from the stream."""
 
 from ninjacam.codecs.bitstream import (
     START_CODE,
@@ -17,7 +17,7 @@ PLACES = {Codec.H264: {7: 1, 8: 2}, Codec.H265: {32: 0, 33: 1, 34: 2}}
 
 
 class ParameterSetCache:
-    """Those of one stream, by type and id."""
+    """The parameter sets of one stream, by type and id."""
 
     def __init__(self, codec: Codec, annexb: bytes = b"") -> None:
         self._codec = codec
@@ -30,7 +30,7 @@ class ParameterSetCache:
                 self.add(annexb[start:stop])
 
     def add(self, nal: bytes) -> None:
-        """Remember a parameter set; a malformed one is ignored."""
+        """Store a parameter set; a malformed one is ignored."""
         kind = nal_type(self._codec, nal[0])
         try:
             key = (self.order[kind], parameter_set_id(self._codec, nal))

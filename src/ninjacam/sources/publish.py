@@ -1,4 +1,4 @@
-"""Cameras that publish to us: a camera waits here for a publisher that knows one of its keys.
+"""Cameras that publish to us: each camera waits here for a publisher with one of its keys.
 
 The ports (`sources.publisher_port`) claim a place for each publisher; `open_push` returns the publisher as the
 camera's source. Not here: the protocols (`sources.rtmp`, `sources.rtsp.publisher`).
@@ -22,18 +22,17 @@ from ninjacam.sources.base import Source, SourceConfig
 
 CLAIM_S = 5.0
 """Seconds that a publisher waits for its camera, which may be restarting, or for the end of a silent predecessor. A
-publisher with a wrong key waits as long.
-"""
+publisher with an invalid key waits equally long."""
 SILENT_S = 2.0
 """Seconds without media after which a publisher loses its place to another one with the same key. A phone that has
-changed its network comes back before its old connection has timed out.
-"""
+switched networks reconnects before its old connection has timed out."""
 _LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class PublishPorts:
-    """`host`: "": all addresses. A port 0 is closed. `certificate`, `key`: paths of PEM files; "": without TLS."""
+    """The ports for publishers. `host`: "": all addresses. A port 0 is closed. `certificate`, `key`: paths of PEM
+    files; "": without TLS."""
 
     host: str = ""
     rtmp_port: int = 0
@@ -47,17 +46,18 @@ class PublishPorts:
 
 
 class Publisher(Protocol):
-    """A connection that wants to publish. Owner: its port."""
+    """A connection that requests to publish. Owner: its port."""
 
     def media_ns(self) -> int:
-        """Monotonic time of the last media; 0: none yet."""
+        """Return the monotonic time of the last media; 0: none yet."""
 
     def end(self, error: SourceError) -> None:
         """Close the connection. Idempotent."""
 
 
 class PublishPlace:
-    """The place of one camera. `publisher`: who has it; None: free. `claimed_ns`: since when (monotonic)."""
+    """The place of one camera. `publisher`: its current publisher; None: free. `claimed_ns`: monotonic time of its
+    claim."""
 
     def __init__(self, config: SourceConfig, remove: "Callable[[PublishPlace], None]") -> None:
         self.config = config
@@ -67,17 +67,17 @@ class PublishPlace:
         self.source: asyncio.Future[Source] = asyncio.get_running_loop().create_future()
 
     def deliver(self, source: Source) -> None:
-        """The publisher's tracks are known: the camera opens with `source`."""
+        """Open the camera with `source`, once the publisher's tracks are known."""
         if not self.source.done():
             self.source.set_result(source)
 
     def leave(self) -> None:
-        """The publisher has ended. If it delivered nothing, the place is free for another one."""
+        """Note that the publisher has ended. If it delivered nothing, the place is free for another one."""
         if not self.source.done():
             self.publisher = None
 
     def close(self) -> None:
-        """The camera has closed its source. Idempotent."""
+        """Note that the camera has closed its source. Idempotent."""
         self._remove(self)
 
 
@@ -89,7 +89,7 @@ class Places:
         self._by_key: dict[str, PublishPlace] = {}
 
     def add(self, config: SourceConfig) -> PublishPlace:
-        """Return a new free place, which replaces the last one with the same keys."""
+        """Return a new free place, which replaces the previous one with the same keys."""
         place = PublishPlace(config, self._remove)
         self._by_key.update(dict.fromkeys(config.publish_keys, place))
         return place
@@ -103,14 +103,14 @@ class Places:
                 del self._by_key[key]
 
     async def claim(self, key: str, publisher: Publisher) -> PublishPlace:
-        """Return the place of the camera with this key, which `publisher` has from now on.
+        """Assign the place of the camera with this key to `publisher`, and return it.
 
         Raises: AuthenticationError: no camera here has this key; SourceBusyError: another publisher is sending.
         """
         return await self.claim_hash(hash_key(key), publisher)
 
     async def claim_hash(self, key_hash: str, publisher: Publisher) -> PublishPlace:
-        """As `claim`, with the key as `hash_key` returns it."""
+        """Do the same as `claim`, with the hash that `hash_key` returns."""
         deadline_ns = self._clock.monotonic_ns() + int(CLAIM_S * 1e9)
         while True:
             now_ns = self._clock.monotonic_ns()
@@ -133,11 +133,11 @@ class Places:
 
 
 PLACES = Places()
-"""Those of this process."""
+"""The places of this process."""
 
 
 def hash_key(key: str) -> str:
-    """Return the form in which keys are stored: SHA-256 in hexadecimal. Keys are random, so they need no salt."""
+    """Return the stored form of a key: its SHA-256 in hexadecimal. Keys are random, so they need no salt."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 

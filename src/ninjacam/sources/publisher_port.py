@@ -1,4 +1,4 @@
-"""Listens for publishers on one port, with TLS and without it. Connections are limited until they publish."""
+"""Listens for publishers on one port, with and without TLS. Connections that do not publish yet are limited."""
 
 import asyncio
 import logging
@@ -18,16 +18,16 @@ OPENING_S = 15.0
 """Seconds from the connection to the first frame."""
 MAX_OPENING = 64
 MAX_OPENING_OF_ADDRESS = 8
-"""Connections that do not publish yet."""
+"""Maximum number of connections of one address that do not publish yet."""
 _BACKLOG = 64
 _PAUSE_S = 1.0
-"""Pause after the host has no more file descriptors."""
+"""Seconds to pause if the host has no more file descriptors."""
 _TLS_HELLO = 0x16
 _LOOK_S = 0.5
 
 
 class Connection(Protocol):
-    """`ended` receives the error that ends it."""
+    """A publisher's connection. `ended` receives the error that ends it."""
 
     @property
     def ended(self) -> "asyncio.Future[None]": ...
@@ -40,7 +40,7 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class _Opening:
-    """A connection that does not publish yet, or has just begun to."""
+    """A connection that does not publish yet, or has just begun to publish."""
 
     host: str
     connection: Connection | None = None
@@ -51,9 +51,9 @@ class _Opening:
 
 
 class PublisherPort:
-    """`name`: of the protocol, for messages. `make()`: returns a connection and its asyncio protocol. `host`: ""
-    listens on all addresses. `tls()`: returns the certificate for a new connection; None: TLS is refused.
-    """
+    """A listening port. `name`: name of the protocol, for messages. `make()`: returns a connection and its asyncio
+    protocol. `host`: "" listens on all addresses. `tls()`: returns the certificate for a new connection; None: TLS
+    is refused."""
 
     def __init__(
         self,
@@ -85,12 +85,12 @@ class PublisherPort:
 
     @property
     def port(self) -> int:
-        """The port; the one that the system has chosen if 0 was requested."""
+        """Return the port number, which the system has chosen if 0 was requested."""
         assert self._socket is not None
         return int(self._socket.getsockname()[1])
 
     async def close(self) -> None:
-        """Close the port and the connections that do not publish yet; the others belong to their cameras."""
+        """Close the port and the connections that do not publish yet. The cameras own the others."""
         tasks = [*self._opening, *([self._accepting] if self._accepting is not None else [])]
         for task in tasks:
             task.cancel()
@@ -103,7 +103,7 @@ class PublisherPort:
         while True:
             try:
                 accepted, address = await loop.sock_accept(listening)
-            except OSError as error:  # No more file descriptors, or the connection is gone already.
+            except OSError as error:  # No more file descriptors, or the connection was closed.
                 logger.warning("%s: a connection could not be accepted: %s", self._name, error.strerror)
                 await asyncio.sleep(_PAUSE_S)
                 continue
@@ -119,7 +119,7 @@ class PublisherPort:
             task.add_done_callback(self._opening.pop)
 
     async def _open(self, accepted: socket.socket, opening: "_Opening") -> None:
-        """Returns when the connection publishes, or has ended."""
+        """Serve a connection until it publishes or has ended."""
         host = opening.host
         connection: Connection | None = None
         try:
@@ -148,7 +148,7 @@ class PublisherPort:
         except TimeoutError:
             _end(connection, accepted, SourceTimeoutError("The publisher did not send video in time."))
             logger.warning("%s: %s did not publish within %g s", self._name, host, OPENING_S)
-        except (SourceError, OSError) as error:  # Includes errors of TLS.
+        except (SourceError, OSError) as error:  # Includes TLS errors.
             _end(connection, accepted, SourceEndedError("The publisher closed the connection."))
             logger.warning("%s: %s: %s", self._name, host, error)
         except asyncio.CancelledError:
@@ -164,7 +164,7 @@ def _end(connection: Connection | None, accepted: socket.socket, error: SourceEr
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Raises: OSError."""
+    """Return the listening socket. Raises: OSError."""
     family = socket.AF_INET6 if ":" in host or (not host and socket.has_dualstack_ipv6()) else socket.AF_INET
     listening = socket.create_server(
         (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=family == socket.AF_INET6 and not host
@@ -174,7 +174,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _first_byte(accepted: socket.socket) -> int:
-    """Return it without reading it; -1: the connection was closed."""
+    """Return the first byte without consuming it; -1: the connection was closed."""
     accepted.setblocking(False)
     loop = asyncio.get_running_loop()
     readable = loop.create_future()

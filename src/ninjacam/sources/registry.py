@@ -1,6 +1,6 @@
-"""The closed list of URL schemes and their openers. Nothing here, or in a URL, can start a program.
+"""The closed list of URL schemes and their openers. No scheme can start a program.
 
-FFmpeg is imported only when needed: capture processes of RTSP cameras stay small, and free of its code.
+FFmpeg is imported only when needed, so that capture processes of RTSP cameras stay small and do not run its code.
 """
 
 from collections.abc import Awaitable, Callable
@@ -69,13 +69,12 @@ _REFUSED = {
     "rtmps": f"RTMP servers cannot be read. Add the camera as push: and let it publish to Ninjacam. {_USE_ANOTHER}",
     "srt": f"SRT is not supported. {_USE_ANOTHER}",
 }
-"""FFmpeg supports some of these, but must not open sockets, because this would bypass the checks of addresses and
-redirects.
+"""FFmpeg supports some of these, but would open its own sockets and bypass the checks of addresses and redirects.
 """
 
 
 def scheme_of(url: str) -> str:
-    """Raises: UnsupportedSchemeError: not one of the list."""
+    """Return the scheme of a URL. Raises: UnsupportedSchemeError: the scheme is not in the list."""
     scheme = url.partition(":")[0].lower()
     if scheme in _REFUSED:
         raise UnsupportedSchemeError(_REFUSED[scheme])
@@ -104,7 +103,7 @@ def check_url(url: str) -> None:
 
 
 def runs_native_code(config: SourceConfig) -> bool:
-    """Return whether FFmpeg's C code reads this camera's data, so that capture must use a separate process.
+    """Return whether FFmpeg's C code parses this camera's data, so that capture must use a separate process.
 
     Raises: UnsupportedSchemeError.
     """
@@ -112,7 +111,7 @@ def runs_native_code(config: SourceConfig) -> bool:
 
 
 def speaks_rtsp(url: str) -> bool:
-    """Return whether the camera is an RTSP server, which may take audio."""
+    """Return whether the camera is an RTSP server, which may accept audio."""
     return url.partition(":")[0].lower() in _RTSP
 
 

@@ -1,19 +1,18 @@
-"""A camera's wall clock, for one track, and its offset from the clock of this host."""
+"""The wall clock of a camera for one track, and its offset from this host's clock."""
 
 EARLIEST_NS = 946_598_400_000_000_000
 """1999-12-31 UTC. An earlier time is not a time of day: RFC 3550 (section 6.4.1) allows cameras without a clock to
 send 0 or the time since their start. Cameras that were never set begin at 2000-01-01, local time.
 """
 MAX_AHEAD_NS = 366 * 86_400 * 1_000_000_000
-"""A time that is further in the future is garbage, or our own clock is not set."""
+"""Maximum lead in ns. A time that is further in the future is invalid, or our clock is not set."""
 MAX_STEP_S = 1.0
 """Maximum difference between two consecutive reports of a clock that can be compared."""
 
 
 class ClockOffset:
-    """Compares the clocks of a camera and of this host. `seconds`: how far the camera's is ahead; None: unknown, or
-    its last two reports disagree.
-    """
+    """Compares the clocks of a camera and of this host. `seconds`: how far the camera's clock is ahead; None:
+    unknown, or its last two reports disagree."""
 
     __slots__ = ("_last_s", "seconds")
 

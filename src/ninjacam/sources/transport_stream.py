@@ -32,14 +32,14 @@ def _rtp_payload_at(data: bytes) -> int:
 
 
 class PartReader:
-    """Reads one segment of a playlist and announces that its continuity counters are unrelated to the previous
+    """Reads one segment of a playlist and signals that its continuity counters are unrelated to the previous
     segment's.
 
-    A segment may restart its counters, and the previous segment may be missing. FFmpeg takes a jump of a counter for
-    lost packets and marks the frame before the jump as corrupt, although it is complete. So a packet that says
-    "discontinuity" (ISO/IEC 13818-1, 2.4.3.5) is inserted before the first packet of each PID. Losses within a
-    segment are still detected. Segments that are not transport streams pass unchanged. `read`: returns the next
-    bytes, b"" at the end.
+    A segment may restart its counters, and the previous segment may be missing. FFmpeg interprets a jump of a
+    counter as lost packets and marks the frame before the jump as corrupt, although it is complete. Therefore a
+    packet with the discontinuity indicator (ISO/IEC 13818-1, 2.4.3.5) is inserted before the first packet of each
+    PID. Losses within a segment are still detected. Segments that are not transport streams pass unchanged. `read`:
+    returns the next bytes, b"" at the end.
     """
 
     def __init__(self, read: Callable[[], bytes]) -> None:
@@ -49,7 +49,7 @@ class PartReader:
         self._in_sync = True
 
     def read(self) -> bytes:
-        """Return the next bytes; b"" at the end. Raises: what `read` raises."""
+        """Return the next bytes; b"" at the end. Raises: the exceptions of `read`."""
         while data := self._read():
             if passed := self._announce(self._rest + data):
                 return passed
@@ -57,7 +57,7 @@ class PartReader:
         return data
 
     def _announce(self, data: bytes) -> bytes:
-        """Keep an incomplete packet for the next call."""
+        """Insert the discontinuities. Keep an incomplete packet for the next call."""
         whole = len(data) - len(data) % PACKET_BYTES
         out, kept = b"", 0
         for at in range(0, whole, PACKET_BYTES):

@@ -34,17 +34,18 @@ from ninjacam.sources.urls import check_characters
 
 MIN_PORT = 1024
 MAX_DATAGRAMS_PER_S = 20_000
-"""About 200 Mbit/s of transport stream. The kernel drops what arrives beyond it, so a flood costs bounded CPU."""
+"""About 200 Mbit/s of transport stream. The kernel drops datagrams beyond it, so that the CPU cost of a flood is
+limited."""
 _DATAGRAM_BYTES = 65_536
 _LOOK_S = 0.25
-"""Timeout of one receive."""
+"""Seconds of one receive timeout."""
 _OPTIONS = {"probesize": "200000", "analyzeduration": "1000000"}
 _HELP = "Write it as udp://:5000, or udp://@239.1.2.3:1234 for a multicast group."
 
 
 @dataclass(frozen=True, slots=True)
 class UdpTarget:
-    """Where to listen. `address`: a multicast group, an address of this host, or the unspecified address.
+    """The receive address. `address`: a multicast group, an address of this host, or the unspecified address.
 
     `sender`: the only address whose datagrams count; None: the first one. `interface`: for IPv4 multicast.
     """
@@ -61,7 +62,7 @@ class UdpTarget:
 
 
 def parse_udp(url: str) -> UdpTarget:
-    """Raises: ConfigError: not an IP address and a port, or an address that cannot be listened to."""
+    """Parse a udp: URL. Raises: ConfigError: not an IP address and a port, or an address on which we cannot listen."""
     check_characters(url)
     try:
         parts = urlsplit(url)
@@ -170,9 +171,9 @@ def _translate(exc: OSError, target: UdpTarget) -> SourceError:
 async def _find_sender(
     receiver: socket.socket, target: UdpTarget, config: SourceConfig, clock: Clock
 ) -> tuple[Any, ...]:
-    """Wait for the first datagram with transport packets from an allowed address, and receive only from it.
+    """Wait for the first datagram with transport packets from an allowed address. Return its socket address.
 
-    Returns: its socket address. From then on, the kernel discards all other datagrams.
+    From then on, the kernel discards datagrams of other senders.
     """
     allowance = _Allowance(clock)
     while True:
@@ -210,7 +211,7 @@ def _is_allowed(text: str, target: UdpTarget, config: SourceConfig) -> bool:
 
 
 class _Allowance:
-    """Counts datagrams."""
+    """Limits the rate of datagrams."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

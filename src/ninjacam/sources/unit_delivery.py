@@ -1,6 +1,6 @@
-"""Delivers access units of H.264 and H.265 as packets, starting with the first one that a decoder can start at.
+"""Delivers access units of H.264 and H.265 as packets, starting with the first one at which a decoder can start.
 
-Not here: putting access units together (`ninjacam.sources.access_units`).
+Not here: assembly of access units (`ninjacam.sources.access_units`).
 """
 
 from collections.abc import Callable
@@ -17,7 +17,8 @@ MAX_KEY_WAIT_NS = 30_000_000_000
 pictures gradually without announcing it.
 """
 MIN_REFRESH_PICTURES, MAX_REFRESH_PICTURES = 10, 250
-"""Minimum number of pictures between two at which a stream without key frames can be started, whatever it announces."""
+"""Minimum number of pictures between two start points of a stream without key frames, regardless of its
+announcements."""
 _DELIMITER = {Codec.H264: 9, Codec.H265: 35}
 
 Emit = Callable[[Packet], None]
@@ -25,7 +26,7 @@ Emit = Callable[[Packet], None]
 
 @dataclass(slots=True)
 class AccessUnit:
-    """`data`: Annex B, with NAL units of these `kinds` at `starts`. Valid during the call only.
+    """One access unit. `data`: Annex B, with NAL units of these `kinds` at `starts`. Valid during the call only.
 
     `sets`: bits of the places of the parameter sets in it. `has_others`: there are parameter sets or SEI messages.
     """
@@ -47,7 +48,7 @@ class UnitDelivery:
         self, codec: Codec, sets: ParameterSetCache, emit: Emit, stats: SourceStats, clock: TrackClock
     ) -> None:
         self.missing = True
-        """Something before the next picture is missing."""
+        """Whether data before the next picture is missing."""
         self._codec = codec
         self._sets = sets
         self._emit = emit
@@ -61,7 +62,8 @@ class UnitDelivery:
     def deliver(self, unit: AccessUnit, read_recovery: Callable[[], int]) -> None:
         """Emit a packet if a decoder can use it.
 
-        `read_recovery()`: returns how many pictures a decoder that starts here needs; -1: no recovery point.
+        `read_recovery()`: returns the number of pictures until the output is correct if a decoder starts here; -1:
+        no recovery point.
         """
         if not self._first_ns:
             self._first_ns = unit.received_ns
@@ -140,7 +142,7 @@ class UnitDelivery:
         )
 
     def _insert_sets(self, unit: AccessUnit, data: bytes) -> bytes:
-        """Insert the remembered parameter sets first, but after an access unit delimiter."""
+        """Insert the cached parameter sets first, but after an access unit delimiter."""
         if unit.kinds[0] == _DELIMITER[self._codec]:
             cut = unit.starts[1] - 4 if len(unit.starts) > 1 else len(data)
             return data[:cut] + self._sets.annexb() + data[cut:]

@@ -1,4 +1,4 @@
-"""Parses camera URLs once, so that we connect to what was checked."""
+"""Parses camera URLs once, so that we connect to the checked address."""
 
 import re
 from dataclasses import dataclass, replace
@@ -16,9 +16,9 @@ _DOUBLED_SCHEME = re.compile(r"(?:(rtsps?)://)+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """The parsed URL of a request. `uri`: as requests name it, without user info and fragment, percent-encoded.
-    `path`: starts at the path. `tunnel`: "http" or "https" for rtsp+http: and rtsp+https:, whose `scheme` is rtsp.
-    """
+    """The parsed URL of a request. `uri`: the URL in requests, without user info and fragment, percent-encoded.
+    `path`: the URL from its path. `tunnel`: "http" or "https" for rtsp+http: and rtsp+https:, whose `scheme` is
+    rtsp."""
 
     scheme: str
     host: str
@@ -38,7 +38,7 @@ class RequestTarget:
 
     @property
     def http_authority(self) -> str:
-        """Return the authority as the HTTP requests of a tunnel name it."""
+        """Return the authority in the HTTP requests of a tunnel."""
         return replace(self, scheme=self.tunnel).authority
 
     @property
@@ -48,7 +48,7 @@ class RequestTarget:
 
 
 def check_characters(url: str) -> None:
-    """Raises: ConfigError: the URL contains characters on which parsers disagree."""
+    """Raises: ConfigError: the URL contains characters that parsers interpret differently."""
     if _FORBIDDEN.search(url) or len(url) > 4096:
         raise ConfigError(
             "The URL contains a space, a backslash or a control character, or is too long. "
@@ -57,12 +57,12 @@ def check_characters(url: str) -> None:
 
 
 def parse_url(url: str) -> RequestTarget:
-    """Raises: ConfigError: no host, an invalid port, or characters on which parsers disagree."""
+    """Parse a URL. Raises: ConfigError: no host, an invalid port, or characters that parsers interpret differently."""
     check_characters(url)
     try:
         parts = urlsplit(split_credentials(url)[0])
         host, port = parts.hostname or "", parts.port
-    except ValueError:  # Its text may contain the password.
+    except ValueError:  # The text of the exception may contain the password.
         raise ConfigError("The URL is malformed. Write it as rtsp://host:port/path.") from None
     if not host:
         raise ConfigError("The URL contains no host. Write it as rtsp://host:port/path.")
@@ -76,10 +76,10 @@ def parse_url(url: str) -> RequestTarget:
 
 
 def binding_of(url: str, *, verify_tls: bool) -> str:
-    """Return what a camera's password is bound to: scheme, host, port, and for TLS the verification of the
+    """Return the binding of a camera's password: scheme, host, port, and for TLS the verification of the
     certificate.
 
-    It is only used again while this string is the same.
+    The password is reused only while this string is unchanged.
     """
     try:
         target = parse_url(url)
@@ -161,13 +161,14 @@ def control_uris(base: str, control: str, target: RequestTarget) -> list[str]:
 
 
 def _at(target: RequestTarget, uri: str) -> str:
-    """Return the same path at the address that we have connected to: behind NAT, cameras use their own."""
+    """Return the same path at the address to which we are connected: behind NAT, cameras send their internal
+    address."""
     path = uri.partition("://")[2].partition("/")[2]
     return f"{target.scheme}://{target.authority}/{path}"
 
 
 def _join(base: str, reference: str) -> str:
-    """RFC 3986, section 5.2, as far as needed here; `urllib` does not know rtsps."""
+    """Join URLs according to RFC 3986, section 5.2, as far as needed here. `urllib` does not support rtsps."""
     if "://" in reference[:10]:
         return reference
     scheme, _, rest = base.partition("://")

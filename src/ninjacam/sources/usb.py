@@ -40,8 +40,8 @@ async def open_device(config: SourceConfig, *, clock: Clock) -> Source:
 
 
 def _stop_streaming(path: str) -> None:
-    """End FFmpeg's wait for the next frame, which it offers no other way to interrupt: a camera that hangs sends
-    none.
+    """Interrupt FFmpeg's wait for the next frame, which FFmpeg cannot interrupt itself: a camera that hangs sends no
+    frame.
 
     The file descriptor is found by the device's number, because the stream belongs to the open file, not the
     process.

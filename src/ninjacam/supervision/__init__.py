@@ -1,5 +1,5 @@
-"""Keeps processes running: starts, monitors, restarts and ends them, and finds out why one died.
+"""Keeps processes running: starts, monitors, restarts and ends them, and determines why a process died.
 
-Not here: what the processes do (`capture`, `vision`), which ones there are (`engine`), and their entry points
+Not here: the functions of the processes (`capture`, `vision`), their number (`engine`), and their entry points
 (`processes`).
 """

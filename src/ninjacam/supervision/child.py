@@ -21,18 +21,18 @@ from ninjacam.supervision.control import NAME_TAKEN_STATUS, ControlServer, Json,
 logger = logging.getLogger("ninjacam.supervision")
 
 OUT_OF_MEMORY_STATUS = 86
-"""The exit status of a worker that ended because it used too much memory."""
+"""Exit status of a worker that ended because it used too much memory."""
 REPORT_EVERY_S = 1.0
 SOON_S = 0.05
-"""A change is reported after this delay, together with others."""
+"""Delay after which a change is reported, together with others."""
 
 
 class Child:
     """Runs until it is stopped, signalled or orphaned.
 
-    `assign(message)` applies a command "assign" (a coroutine; commands are applied one after the other).
-    `status()` is what a report says besides {"pid", "version", "name", "news"}; `news`: something has changed, and the
-    report came before it was due.
+    `assign(message)`: a coroutine that applies an "assign" command; commands are applied one after the other.
+    `status()`: returns additional fields of a report, which always has {"pid", "version", "name", "news"}; `news`:
+    whether a change caused the report before it was due.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Child:
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
-        """Something worth a report before the next is due."""
+        """Report a change before the next report is due."""
         self._changed.set()
 
     def _on_command(self, message: Json) -> None:
@@ -62,18 +62,18 @@ class Child:
             self.stop.set()
         elif message.get("op") == "assign":
             while self._commands.full():
-                self._commands.get_nowait()  # each command is whole: the latest counts
+                self._commands.get_nowait()  # Each command is complete: only the latest one counts.
             self._commands.put_nowait(message)
 
     def claim(self) -> None:
-        """Take the name before `run` does, so that what is done in between happens in one process of this name only.
+        """Claim the name before `run` does, so that only one process of this name executes the code in between.
 
         Raises: NameTakenError.
         """
         self._control.claim()
 
     async def run(self) -> None:
-        """Raises: NameTakenError; OSError: the run directory cannot be used."""
+        """Run the child. Raises: NameTakenError; OSError: the run directory cannot be used."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
@@ -123,7 +123,7 @@ class Child:
 
 
 def child_parser() -> argparse.ArgumentParser:
-    """Create it from the options that the engine passes to every child."""
+    """Return a parser with the options that the engine passes to every child."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--run-dir", type=Path, required=True)
@@ -132,7 +132,7 @@ def child_parser() -> argparse.ArgumentParser:
 
 
 def run_loop(main: Callable[[], Awaitable[None]]) -> None:
-    """Run a child's or worker's main coroutine, on uvloop where it is installed.
+    """Run a child's or worker's main coroutine, on uvloop if it is installed.
 
     `main`: called in the loop. If it raises NameTakenError, this process ends with NAME_TAKEN_STATUS.
     """

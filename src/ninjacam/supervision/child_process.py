@@ -1,6 +1,6 @@
-"""One child process of the engine: adopted or started, given its work, monitored, restarted when it dies.
+"""One child process of the engine: adopted or started, assigned its work, monitored, and restarted when it dies.
 
-Not here: what the children do, and which ones there are.
+Not here: the functions and the number of children.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ START_DEADLINE_S = 90.0
 STOP_DEADLINE_S = 1.2
 CONNECT_EVERY_S = 0.02
 ADOPT_S = 3.0
-"""Seconds for a child of an earlier engine to report."""
+"""Seconds for a child of a previous engine to report."""
 ANSWER_S = 1.0
-"""Seconds for a child to report after a connection; it does so within 0.1 s if the host is not busy."""
+"""Seconds for a child to report after a connection. It does so within 0.1 s unless the host is busy."""
 TAKEN_S = 0.3
 LATE_S = 0.5
-"""If the engine checks a child later than planned by more than this, the engine itself was stopped."""
+"""If the engine checks a child later than planned by more than this, the engine itself was suspended."""
 FORGIVEN_S = 1.5
-"""Seconds for the child to report after that: it may have been stopped, too."""
+"""Seconds for the child to report after that: it may have been suspended, too."""
 GOOD_LIFE_S = 10.0
 RESPAWN = Backoff(first_s=0.2, max_s=10.0)
 
@@ -45,9 +45,8 @@ class Death:
 
 
 class ChildProcess:
-    """A child that is kept running. `start`: starts it, also after each death. `hang_s`: seconds without a report after
-    which it is killed. Callbacks run in the event loop.
-    """
+    """A child that is kept running. `start`: starts it, initially and after each death. `hang_s`: seconds without a
+    report after which it is killed. Callbacks run in the event loop."""
 
     def __init__(
         self,
@@ -81,7 +80,7 @@ class ChildProcess:
     # --- work ---
 
     def assign(self, work: Json) -> None:
-        """Set the complete work of the child. It is sent now if it has changed, and again after each restart."""
+        """Set the complete work of the child. It is sent if it has changed, and after each restart."""
         if work != self._work:
             self._work = work
             self._send_work()
@@ -93,15 +92,16 @@ class ChildProcess:
     # --- life ---
 
     async def adopt(self) -> bool:
-        """Return whether a child of this name already runs, with this version. One of another version is stopped."""
+        """Adopt a running child of this name and version, and return whether there is one. Stop a child of another
+        version."""
         if not await self._connect():
             return False
         assert self._client is not None
         pid = self._client.peer_pid()
         if pid is not None and _is_named(
             pid, self.name
-        ):  # Not a fork that has inherited the socket of a dead one.
-            self._take_over(pid)  # It may be stopped, and never report.
+        ):  # Not a fork that has inherited the socket of a dead process.
+            self._take_over(pid)  # It may be suspended, and never report.
         await self._wait_for_report(ADOPT_S)
         if self.report.get("version") == __version__:
             logger.info("%s: adopted pid %s", self.name, self.pid)
@@ -110,7 +110,7 @@ class ChildProcess:
         return False
 
     async def run(self) -> None:
-        """Keep it alive until `stop`."""
+        """Keep the child running until `stop`."""
         failures = 0
         while not self._stop.is_set():
             started_ns = SYSTEM_CLOCK.monotonic_ns()
@@ -132,7 +132,7 @@ class ChildProcess:
                 break
             death = await self._end()
             if death.returncode == NAME_TAKEN_STATUS:
-                await self._stop.sleep(TAKEN_S)  # The other process has not listened yet.
+                await self._stop.sleep(TAKEN_S)  # The other process is not listening yet.
                 continue
             self._on_death(self, death)
             lived_s = (SYSTEM_CLOCK.monotonic_ns() - started_ns) / 1e9
@@ -144,7 +144,7 @@ class ChildProcess:
         await self._end()
 
     def stop(self) -> None:
-        """`run` ends the child and returns within 2 s."""
+        """Make `run` end the child and return within 2 s."""
         self._stop.set()
 
     async def _connect_to_started(self) -> None:
@@ -169,14 +169,13 @@ class ChildProcess:
         return True
 
     async def _is_usable(self) -> bool:
-        """Return whether the process that listens is the one that was started, or one that another engine started just
-        before it was killed. The latter is taken over, and the former ends. Otherwise, the connection is closed.
-        """
+        """Return whether the listening process is the started one, or one that another engine started just before it
+        was killed. The latter is adopted, and the started one ends. Otherwise, the connection is closed."""
         assert self._client is not None
         pid = self._client.peer_pid()
         if pid is None or pid == self.pid:
             return True
-        # A fork made by user code may hold the socket of a process that is dead: only a report is proof.
+        # A fork made by user code may hold the socket of a dead process: only a report is proof.
         await self._wait_for_report(ANSWER_S)
         if self.report.get("pid") == pid and self.report.get("version") == __version__:
             logger.info("%s: pid %s, which another engine started, runs already", self.name, pid)
@@ -199,7 +198,7 @@ class ChildProcess:
             await asyncio.sleep(CONNECT_EVERY_S)
 
     def _take_over(self, pid: int) -> None:
-        """Keep a handle to a process that another engine started."""
+        """Open a handle to a process that another engine started."""
         self.pid, self._process = pid, None
         with contextlib.suppress(OSError):
             self._process = PidfdProcess(pid, os.pidfd_open(pid))
@@ -238,7 +237,7 @@ class ChildProcess:
             stop.cancel()
 
     async def _end(self) -> Death:
-        """Stop the child, by a command if it listens, otherwise by SIGKILL. Idempotent."""
+        """Stop the child by a command if it is connected, otherwise by SIGKILL. Idempotent."""
         if self._client is not None:
             if not self._killed_by_us and not self._lost.is_set():
                 self._client.send({"op": "stop"})
@@ -249,7 +248,7 @@ class ChildProcess:
             self._client = None
         returncode = None
         if self._process is not None:
-            # After EOF it is dead or dying; a moment lets it exit by itself, with its own code.
+            # After EOF, the child is dead or dying. A short wait lets it exit with its own status.
             for _ in range(10):
                 if self._process.has_ended():
                     break

@@ -1,9 +1,9 @@
-"""The control channel of a child process: JSON lines over a Unix socket that the child listens on.
+"""The control channel of a child process: JSON lines over a Unix socket on which the child listens.
 
-The child owns the socket so that it outlives the engine: an engine that comes back finds `<run>/<name>.control` and
-adopts the running children. At most one process of a name listens, and holds a lock on `<run>/<name>.lock` meanwhile.
-Commands go down whole ("these are your cameras"), reports come up about once a second and are the heartbeat.
-Credentials pass here; the socket has mode 0600 in a directory of mode 0700.
+The child owns the socket so that it outlives the engine: a restarted engine finds `<run>/<name>.control` and adopts
+the running children. At most one process of a name listens, and holds a lock on `<run>/<name>.lock` meanwhile.
+Commands to the child are complete (all of its cameras). The child sends reports about once a second, which are the
+heartbeat. Messages contain credentials; the socket has mode 0600 in a directory of mode 0700.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from ninjacam.core.unix_sockets import listen_unix, unix_address
 
 Json = dict[str, Any]
 MAX_LINE_BYTES = 8 << 20
-"""A command names all cameras of a process, a report their tracebacks too."""
+"""Maximum size of a message. A command lists all cameras of a process, a report their tracebacks, too."""
 
 
 NAME_TAKEN_STATUS = 87
-"""The exit status of a child that ended because another process of its name runs."""
+"""Exit status of a child that ended because another process of its name runs."""
 
 
 class NameTakenError(Exception):
@@ -41,7 +41,7 @@ class _Lines(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop has its own classes.
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's.
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -66,9 +66,9 @@ class _Lines(asyncio.Protocol):
 
 
 class ControlServer:
-    """The child's end. Reports go to every engine that is connected.
+    """The child's end. Sends reports to all connected engines.
 
-    `on_command(message)`, and `on_connect()` when an engine comes, run in the loop.
+    `on_command(message)`, and `on_connect()` when an engine connects, are called in the loop.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ControlServer:
         self._connections: set[_Lines] = set()
 
     def claim(self) -> None:
-        """Take the name, for as long as this process runs or until `close`. Idempotent.
+        """Claim the name until `close`, or until this process ends. Idempotent.
 
         Raises: NameTakenError; OSError: the run directory cannot be used.
         """
@@ -92,7 +92,7 @@ class ControlServer:
             self._lock = _lock(self.path.with_suffix(".lock"))
 
     async def start(self) -> None:
-        """Raises: as `claim`."""
+        """Listen. Raises: as `claim`."""
         loop = asyncio.get_running_loop()
         self.claim()
         self._server = await loop.create_unix_server(self._accept, sock=listen_unix(self.path))
@@ -105,7 +105,7 @@ class ControlServer:
         return connection
 
     def is_reachable(self) -> bool:
-        """Whether the socket is still where an engine looks for it."""
+        """Return whether the socket is still at the path where an engine looks for it."""
         try:
             return self.path.stat().st_ino == self._inode
         except OSError:
@@ -135,7 +135,7 @@ class ControlServer:
 
 
 def _lock(path: Path) -> int:
-    """Return the descriptor that holds the lock, which a fork made by user code does not inherit.
+    """Return the descriptor that holds the lock. A fork made by user code does not inherit it.
 
     Raises: NameTakenError; OSError.
     """
@@ -158,7 +158,7 @@ class ControlClient:
         self._lines: _Lines | None = None
 
     async def connect(self) -> bool:
-        """Whether a child listens there."""
+        """Connect. Return whether a child listens on the socket."""
         lines = _Lines(self._on_report, lambda _: self._on_lost())
         try:
             with unix_address(self.path) as address:
@@ -169,7 +169,7 @@ class ControlClient:
         return True
 
     def peer_pid(self) -> int | None:
-        """Return the pid of the process that listens there (SO_PEERCRED); None: not connected."""
+        """Return the pid of the listening process (SO_PEERCRED); None: not connected."""
         if self._lines is None or self._lines.transport is None:
             return None
         peer = self._lines.transport.get_extra_info("socket")

@@ -1,10 +1,10 @@
-"""Which view or module took a vision worker down, and for how long it is left alone.
+"""Attributes crashes of vision workers to views or modules, and quarantines these.
 
-A worker that died inside user code by itself (a segmentation fault, `os._exit`) blames the view whose thread did it at
-once, or all views that ran user code where the thread is not known. One that was killed (SIGKILL, SIGTERM: an operator,
-or the kernel for want of memory) blames those that ran only the second time within a minute.
-A blamed view is shown as failed and tried again after 30 s, doubled each time it happens again.
-Where a module was being loaded, it alone is blamed: workers that start leave it out until it is saved.
+A crash inside user code (a segmentation fault, `os._exit`) is attributed at once to the view whose thread caused it,
+or to all views that ran user code if the thread is unknown. If the worker was killed (SIGKILL, SIGTERM: an operator,
+or the kernel for lack of memory), it is attributed to the running views only the second time within a minute. Such a
+view is shown as failed and retried after 30 s, doubled at each repetition. If a module was being loaded, the crash
+is attributed to it alone: new workers skip it until it is saved.
 """
 
 import json
@@ -43,7 +43,7 @@ class CrashAttribution:
         self._records: dict[tuple[str, str], _Record] = {}
 
     def died(self, words: LastWords, death: Death) -> None:
-        """Record that a worker died and left these last words."""
+        """Record that a worker died with this crash record."""
         now_ns = self._clock.monotonic_ns()
         running = words.running
         if words.traceback:
@@ -65,14 +65,14 @@ class CrashAttribution:
             record.traceback = words.traceback
 
     def code_saved(self, saved_ns: int) -> None:
-        """The user's code was saved at that wall time: what it did before is forgotten.
+        """Discard earlier crashes, because the user's code was saved at that wall time.
 
-        A worker may die of new code before it has reported it, so the report alone forgives nothing.
+        A worker may die of new code before it has reported it, so crashes are not discarded on the report alone.
         """
         self._records = {key: each for key, each in self._records.items() if each.last_wall_ns >= saved_ns}
 
     def quarantined(self) -> list[Json]:
-        """[{"camera", "view", "error", "until_ns" (monotonic)}] of now."""
+        """Return the current list of {"camera", "view", "error", "until_ns" (monotonic)}."""
         now_ns = self._clock.monotonic_ns()
         return [
             {

@@ -1,11 +1,12 @@
-"""The last words of a vision worker: which user code each of its threads ran when it died, and which of them did it.
+"""The crash record of a vision worker: the user code that each of its threads ran when it died, and the thread that
+caused it.
 
-`<run>/<name>.running` is a small memory-mapped file. Writing it costs a microsecond per frame and needs no call into
-the kernel; the page survives the process, whatever killed it. Slots of 128 bytes: length, thread, "slug\\0view" in
-UTF-8; a module that is being loaded is recorded as the view "saved_ns module" of no camera. After the slots: the
-thread that ended the process by `os._exit`.
+`<run>/<name>.running` is a small memory-mapped file. Writing it costs a microsecond per frame and needs no system
+call; the page survives the process, however it ends. Slots of 128 bytes: length, thread, "slug\\0view" in UTF-8; a
+module that is being loaded is recorded as the view "saved_ns module" of no camera. After the slots: the thread that
+ended the process by `os._exit`.
 
-`<run>/<name>.crash` is where faulthandler writes on a fatal signal: the tracebacks of all threads, and which of them
+faulthandler writes to `<run>/<name>.crash` on a fatal signal: the tracebacks of all threads, and which of them
 received the signal.
 """
 
@@ -21,7 +22,8 @@ from typing import NamedTuple, NoReturn
 SLOT_BYTES = 128
 SLOTS = 64
 LEFT_OUT = "NINJACAM_LEFT_OUT"
-"""In a worker's environment: the modules that it does not load, as JSON {"saved_ns module": why}."""
+"""Environment variable of a worker: the modules that it must not load, as JSON {"saved_ns module": reason}.
+"""
 MAX_CRASH_BYTES = 256 << 10
 MAX_TRACEBACK_CHARS = 4_000
 _THREAD = struct.Struct("<Q")
@@ -29,13 +31,13 @@ _WORDS_AT = 1 + _THREAD.size
 _ENDED_AT = SLOT_BYTES * SLOTS
 _FILE_BYTES = _ENDED_AT + _THREAD.size
 _IN_ORDER = (1 << 64) - 1
-"""Stands in for the thread where the process has ended because it was asked to."""
+"""Value in place of a thread if the process ended on request."""
 _CURRENT = re.compile(r"^Current thread 0x([0-9a-f]+).*\n((?:  .*\n?)*)", re.MULTILINE)
 _OURS = str(Path(__file__).parents[1])
 
 
 class RunningFile:
-    """The writer's end. Each thread owns one slot. Keeps `path` and, beside it, the crash file open."""
+    """The writer's end. Each thread owns one slot. Keeps `path` and the crash file open."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,25 +53,27 @@ class RunningFile:
         self._in_order = False
 
     def watch_ends(self) -> None:
-        """Record which thread ends this process, by a fatal signal or by `os._exit`. For the whole process."""
+        """Record the thread that ends this process, by a fatal signal or by `os._exit`. Applies to the whole
+        process."""
         descriptor = os.open(self._crash_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        faulthandler.enable(descriptor, all_threads=True)  # keeps the descriptor, which nothing closes
+        # faulthandler keeps the descriptor, which is never closed.
+        faulthandler.enable(descriptor, all_threads=True)
         end, pid = os._exit, os.getpid()
 
         def record_and_end(status: int) -> NoReturn:
-            if os.getpid() == pid and not self._in_order:  # not a fork of it
+            if os.getpid() == pid and not self._in_order:  # Not a fork of it.
                 _THREAD.pack_into(self._map, _ENDED_AT, threading.get_ident())
             end(status)
 
         os._exit = record_and_end
 
     def end_in_order(self) -> None:
-        """Record that this process is about to end because it was asked to: user code that still runs is not why."""
+        """Record that this process ends on request: user code that still runs is not the cause."""
         self._in_order = True
         _THREAD.pack_into(self._map, _ENDED_AT, _IN_ORDER)
 
     def take_slot(self) -> int:
-        """A slot for a thread; the last one is shared when all are taken."""
+        """Return a slot for a thread. The last one is shared when all are taken."""
         return self._free.pop() if self._free else 0
 
     def give_back(self, slot: int) -> None:
@@ -93,7 +97,7 @@ def running_words(slug: str, view: str) -> bytes:
 
 
 def loading_name(module: str, saved_ns: int) -> str:
-    """Of a module as it was saved at that wall time: saved again, it is another."""
+    """Return the identifier of a module as saved at that wall time. A later version has another identifier."""
     return f"{saved_ns} {module}"
 
 
@@ -102,24 +106,26 @@ def crash_path(path: Path) -> Path:
 
 
 class LastWords(NamedTuple):
-    """`running`: (slug, view) of the threads that may have ended the process, ("", `loading_name`) where one loaded a
-    module. `traceback`: of the thread that did, if a signal ended it; else empty."""
+    """The result of reading a crash record. `running`: (slug, view) of the threads that may have ended the process,
+    ("", `loading_name`) if a thread loaded a module. `traceback`: of the thread that received the fatal signal, or
+    ""."""
 
     running: list[tuple[str, str]]
     traceback: str = ""
 
 
 def read_last_words(path: Path) -> LastWords:
-    """Return who ended the process that wrote `path`: one thread if that is known, else all that ran user code.
+    """Return the views that may have ended the process that wrote `path`: one thread if it is known, else all that
+    ran user code.
 
-    Nobody if our own code crashed, if the process was asked to end, or if there is no file.
+    The list is empty if our own code crashed, if the process was asked to end, or if there is no file.
     """
     try:
         data = path.read_bytes()
     except OSError:
         return LastWords([])
     if len(data) != _FILE_BYTES:
-        return LastWords([])  # another version wrote it
+        return LastWords([])  # Another version wrote it.
     running = _read_slots(data)
     everybody = [who for _, who in running]
     (ended_by,) = _THREAD.unpack_from(data, _ENDED_AT)
@@ -131,7 +137,7 @@ def read_last_words(path: Path) -> LastWords:
     guilty = [who for thread, who in running if thread == ended_by]
     if not guilty and _OURS in traceback:
         return LastWords([], traceback)
-    # Neither ours nor known: a thread that user code has started itself, or one of a library.
+    # An unknown thread that is not ours: user code or a library has started it.
     return LastWords(guilty or everybody, traceback)
 
 

@@ -84,7 +84,7 @@ def fork(main: Callable[[], None], *, title: str) -> ForkedProcess:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    gc.freeze()  # A garbage collection in the child would otherwise copy the shared pages.
+    gc.freeze()  # Otherwise a garbage collection in the child would copy the shared pages.
     pid = os.fork()
     if pid == 0:
         _run(main, title)
@@ -92,7 +92,7 @@ def fork(main: Callable[[], None], *, title: str) -> ForkedProcess:
 
 
 def _run(main: Callable[[], None], title: str) -> NoReturn:
-    """Run in the child. Never returns to the parent's code, because its `finally` blocks must not run twice."""
+    """Run in the child. Never returns to the parent's code, whose `finally` blocks must not run twice."""
     status = 1
     try:
         _prepare(title)

@@ -1,4 +1,4 @@
-"""One job in a separate process: give it its input, read its output, end it. Not here: which jobs there are.
+"""Runs one job in a separate process: passes its input, reads its output, ends it. Not here: the jobs.
 
 The process reads one JSON object from standard input, and writes JSON lines: {"progress": 0 ... 1}, and finally
 {"result": {...}} or {"error": NinjacamError.as_dict()}. If it ends without either, it has crashed, and the job may
@@ -19,13 +19,14 @@ from ninjacam.core.interpreter import bare_environment, full_environment
 
 Json = dict[str, Any]
 SILENT_S = 120.0
-"""Seconds without a line after which it is considered hanging; loading large models takes a minute."""
+"""Seconds without output after which the process is considered hung. Loading large models takes a minute."""
 MAX_LINE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`result`, or `error`; neither: it crashed. `hung`: it was killed because it made no progress."""
+    """The outcome of a job. `result`, or `error`; neither: it crashed. `hung`: it was killed because it made no
+    progress."""
 
     result: Json | None = None
     error: Json | None = None
@@ -33,9 +34,10 @@ class Outcome:
 
 
 class JobProcess:
-    """`bare`: without our environment, which holds secrets: where foreign bytes are decoded and nothing else is needed.
+    """A job in its process. `bare`: run it without our environment, which contains secrets. Use it if the job
+    decodes foreign data and needs no settings.
 
-    Thread: the one that makes it must outlive it, because the process ends with that thread.
+    Thread: the creating thread must outlive the process, which ends with that thread.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class JobProcess:
         self._rest = b""
         self._last: Json = {}
         self._outcome: Outcome | None = None
-        with tempfile.TemporaryFile() as stdin:  # A pipe would block us until it reads.
+        with tempfile.TemporaryFile() as stdin:  # A pipe would block until the process reads.
             stdin.write(json.dumps(question).encode())
             stdin.seek(0)
             self._popen = subprocess.Popen(
@@ -66,10 +68,10 @@ class JobProcess:
         return self._popen.pid
 
     def poll(self) -> Outcome | None:
-        """Return how it has ended; None: it is running. Never waits."""
+        """Return the outcome; None: the job is running. Never blocks."""
         if self._outcome is not None:
             return self._outcome
-        ended = self._popen.poll() is not None  # Before reading, so that none of its output is missed.
+        ended = self._popen.poll() is not None  # Must precede reading, so that no output is missed.
         self._read()
         if not ended:
             if (self._clock.monotonic_ns() - self._heard_ns) / 1e9 > SILENT_S:
@@ -84,7 +86,7 @@ class JobProcess:
         return self._outcome
 
     def kill(self) -> None:
-        """At once. Idempotent."""
+        """Kill the process at once. Idempotent."""
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
         self._popen.wait()

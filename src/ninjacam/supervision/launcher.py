@@ -13,10 +13,10 @@ logger = logging.getLogger("ninjacam.supervision")
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
-    """How to start a kind of process.
+    """The entry point of a kind of process.
 
     `module`: has a function `main(arguments)`, and calls it under `python -m`. `bare`: the process must not have the
-    secrets in this process's environment and memory, so it is never a fork.
+    secrets in this process's environment and memory, so it is never forked.
     """
 
     module: str
@@ -33,7 +33,7 @@ class Launcher:
     async def start(
         self, entry: EntryPoint, name: str, arguments: Sequence[str], environment: Mapping[str, str]
     ) -> StartedProcess:
-        """`environment`: additional variables. Raises: OSError."""
+        """Start a process. `environment`: additional variables. Raises: OSError."""
         arguments = [*entry.arguments, *arguments]
         if self._template is not None and not entry.bare:
             try:

@@ -1,7 +1,7 @@
 """Runs the processes of `ninjacam serve` together: the engine, the web workers and others.
 
-The parent restarts processes that die, and stops all of them on a signal. It imports what its children need once, and
-forks them; if it cannot fork, they start as commands.
+The parent restarts processes that die, and stops all of them on a signal. It imports the modules of its children
+once, and forks the children; if it cannot fork, they start as commands.
 """
 
 import contextlib
@@ -32,10 +32,9 @@ BACKOFF = Backoff(first_s=0.2, max_s=10.0)
 
 @dataclass(slots=True)
 class SupervisedProcess:
-    """A process and its state. `argv`: its command. `prepare`: imports what its forks need into this process, and
-    returns the function that they run; None: it always starts as a command. `fds`: descriptors that it inherits.
-    `bare`: its environment contains no secrets. `quiet`: its standard output is discarded.
-    """
+    """A process and its state. `argv`: its command. `prepare`: imports the modules of its forks into this process,
+    and returns the function that they run; None: it always starts as a command. `fds`: descriptors that it inherits.
+    `bare`: its environment contains no secrets. `quiet`: its standard output is discarded."""
 
     name: str
     argv: Sequence[str]
@@ -157,6 +156,6 @@ class ProcessSupervisor:
 
 
 def _before_exec(parent_pid: int) -> None:
-    """Run in the child before exec. This is safe because the parent has one thread."""
+    """Run in the child before exec. Safe because the parent has one thread."""
     die_with_parent(parent_pid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

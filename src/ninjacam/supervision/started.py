@@ -1,4 +1,4 @@
-"""Started processes, commands and forks, behind one interface: waits for them and kills them."""
+"""Started processes, commands and forks, behind one interface that waits for them and kills them."""
 
 import asyncio
 import contextlib

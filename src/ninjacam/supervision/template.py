@@ -29,7 +29,7 @@ MAX_PACKET_BYTES = 128 << 10
 TITLE = "ninjacam template"
 END_S = 1.0
 ANSWER_S = 5.0
-"""Seconds to wait for a fork, which takes milliseconds. Then children start as commands."""
+"""Seconds to wait for a fork, which takes milliseconds. After that, children start as commands."""
 
 Json = dict[str, Any]
 
@@ -117,7 +117,7 @@ class Template:
     ) -> None:
         assert self._loop is not None
         if not descriptors:
-            if "pid" in message:  # This process has no free descriptor to receive the pidfd.
+            if "pid" in message:  # This process has no free descriptor for the pidfd.
                 with contextlib.suppress(OSError):
                     self._ask({"kill": message["pid"]})
             number = message.get("failed", errno.EMFILE)
@@ -159,7 +159,7 @@ class _TemplateLoop:
 
     def run(self) -> NoReturn:
         """Run until the engine ends."""
-        gc.disable()  # A collection would copy the shared pages, and there is no garbage.
+        gc.disable()  # A garbage collection would copy the shared pages, and there is no garbage.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # It ends with the engine.
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -213,7 +213,7 @@ class _TemplateLoop:
         child = fork(lambda: self._become(wanted), title=wanted["title"])
         self._children[child.pid] = child
         try:
-            return child.pid, os.pidfd_open(child.pid)  # Not reaped yet, so the number is still its own.
+            return child.pid, os.pidfd_open(child.pid)  # Not reaped yet, so the pid still belongs to it.
         except OSError:
             child.kill()
             raise

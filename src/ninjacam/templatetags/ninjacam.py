@@ -42,7 +42,7 @@ def camera(context: Context, camera: Camera | str, **attributes: object) -> Safe
     if found is None and settings.DEBUG:
         return _note(_("No camera “%(slug)s”.") % {"slug": camera})
     if found is None or not may(user, "view", found):
-        # The same text for both: users who may not view a camera must not learn that it exists.
+        # The same text in both cases: users who may not view a camera must not learn that it exists.
         logged_in = user.is_authenticated
         return _note(_("You may not view this camera.") if logged_in else _("Log in to see this camera."))
     return format_html("{}{}", _script_once(request), render_player(found.slug, attributes))
@@ -50,7 +50,7 @@ def camera(context: Context, camera: Camera | str, **attributes: object) -> Safe
 
 @register.simple_tag(takes_context=True)
 def player_script(context: Context) -> SafeString:
-    """The player's module alone, for templates that contain the element themselves."""
+    """Return only the player's module, for templates that contain the element themselves."""
     return _script_once(context["request"])
 
 

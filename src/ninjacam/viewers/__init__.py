@@ -1,5 +1,4 @@
-"""Viewers of live video and recordings: their permissions, limits on their number, when they are disconnected, and
-the feeds that they share.
+"""Viewers of live video and recordings: permissions, limits on their number, disconnection, and shared feeds.
 
-Not here: the content they view (`ninjacam.live`, `ninjacam.playback`).
+Not here: the content (`ninjacam.live`, `ninjacam.playback`).
 """

@@ -35,22 +35,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 THREADS = 2
-"""Number of threads, and so of database connections, of the whole worker."""
+"""Number of threads, and therefore of database connections, of the worker."""
 
 ANSWER_TIMEOUT_S = 10.0
-"""Seconds per query; a database server behind a broken network does not respond at all."""
+"""Seconds per query. A database server behind a broken network does not respond at all."""
 
 
 class Database:
     """Runs synchronous Django code outside of the event loop."""
 
     def __init__(self) -> None:
-        self._executor: ThreadPoolExecutor | None = None  # Created at the first use, which is after any fork.
+        self._executor: ThreadPoolExecutor | None = None  # Created at the first use, after any fork.
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Raises: Problem 503 "database": it does not answer, or not in time; and what `function` raises,
-        our own errors as Problem.
-        """
+        """Run a function in a thread. Raises: Problem 503 "database": the database does not respond, or not in time;
+        and the exceptions of `function`, our own errors as Problem."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ninjacam-live-auth")
         loop = asyncio.get_running_loop()
@@ -78,7 +77,7 @@ def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
 
 
 def query_of(scope: Scope) -> dict[str, str]:
-    """Return the query's parameters; of several with one name, the last. Raises: Problem 400: it cannot be parsed."""
+    """Return the query's parameters; the last one of each name. Raises: Problem 400: the query cannot be parsed."""
     try:
         return QueryDict(scope["query_string"]).dict()
     except (UnicodeDecodeError, ValueError) as exc:
@@ -86,7 +85,7 @@ def query_of(scope: Scope) -> dict[str, str]:
 
 
 def check_host(scope: Scope) -> ASGIRequest:
-    """Raises: Problem 400: a host that is not in ALLOWED_HOSTS."""
+    """Return Django's request. Raises: Problem 400: the host is not in ALLOWED_HOSTS."""
     scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
     request = ASGIRequest({**scope, "scheme": scheme, "method": scope.get("method", "GET")}, io.BytesIO())
     try:
@@ -97,7 +96,7 @@ def check_host(scope: Scope) -> ASGIRequest:
 
 
 def check_origin(request: ASGIRequest) -> bool:
-    """Return whether the page that opens a WebSocket is ours, by the rules of Django's CSRF middleware.
+    """Return whether the page that opens a WebSocket has our origin, by the rules of Django's CSRF middleware.
 
     False without an Origin: browsers always send one, so a cookie without it proves nothing.
     """
@@ -120,7 +119,8 @@ def check_origin(request: ASGIRequest) -> bool:
 
 
 def identify(scope: Scope) -> "Principal":
-    """Who is asking. Raises: Problem 401, 400; LimitError: too many wrong tokens came from this address."""
+    """Return the principal of a request. Raises: Problem 401, 400; LimitError: too many invalid tokens came from
+    this address."""
     from ninjacam.auth import principal_from
     from ninjacam.throttle import client_address
 
@@ -141,7 +141,7 @@ def identify(scope: Scope) -> "Principal":
 
 
 def authorise(scope: Scope, target: Target) -> "tuple[Principal, Camera]":
-    """For one HTTP request: return its principal and the camera, for which the principal has the role of the route.
+    """Return the principal and the camera of an HTTP request, if the principal has the role of the route.
 
     Raises: Problem, NotFoundError, ForbiddenError.
     """
@@ -160,9 +160,9 @@ def authorise(scope: Scope, target: Target) -> "tuple[Principal, Camera]":
 def authorise_live(
     scope: Scope, target: Target, stream: str, width_px: int, role: Literal["live", "thumbnail"]
 ) -> "tuple[Principal, Camera, str]":
-    """As `authorise`, for live video: return the stream whose sockets have it, too.
+    """Do the same as `authorise`, for live video. Also return the stream whose sockets provide it.
 
-    Raises: UnknownStreamError as well, only to users who may view the camera.
+    Raises: also UnknownStreamError, only to users who may view the camera.
     """
     principal, camera = authorise(scope, target)
     return principal, camera, _socket_stream(camera, view_of(query_of(scope)), stream, width_px, role)
@@ -175,17 +175,18 @@ def _socket_stream(
     from ninjacam.queries.streams import get_stream_name
 
     name = get_stream_name(camera, stream, width_px=0 if view else width_px, role=role)
-    return MAIN if view else name  # It offers the views of processors, whatever they are made of.
+    # `main` has the views of processors, regardless of the stream that they process.
+    return MAIN if view else name
 
 
 def view_of(query: Mapping[str, str]) -> str:
-    """Return the view that a query names; "" for the camera's own frames."""
+    """Return the view in a query; "" for the camera's own frames."""
     view = query.get("view", "")
     return "" if view == RAW_VIEW else view
 
 
 def authorise_socket(scope: Scope) -> "Principal":
-    """Raises: Problem 400, 401, 429; 403: the page is not ours."""
+    """Return the principal of a WebSocket. Raises: Problem 400, 401, 429; 403: the page has another origin."""
     request = check_host(scope)
     has_origin, ours = "HTTP_ORIGIN" in request.META, check_origin(request)
     if has_origin and not ours:
@@ -199,10 +200,10 @@ def authorise_socket(scope: Scope) -> "Principal":
 def authorise_again(
     principal: "Principal", slug: str, view: str, stream: str, width_px: int
 ) -> "tuple[Camera, bool, str]":
-    """For a subscription of a socket: everything is read again.
+    """Authorize a subscription of a WebSocket. All objects are read again.
 
-    Returns: the camera, whether the principal may see the details of its errors, and the stream whose sockets serve it.
-    Raises: Problem 401, NotFoundError, ForbiddenError, UnknownStreamError.
+    Returns: the camera, whether the principal may see the details of its errors, and the stream whose sockets
+    provide it. Raises: Problem 401, NotFoundError, ForbiddenError, UnknownStreamError.
     """
     from ninjacam.auth import refresh
     from ninjacam.queries.cameras import get_camera
@@ -215,10 +216,10 @@ def authorise_again(
 
 
 def authorise_movement(principal: "Principal", slug: str) -> bool:
-    """Allow held movements. Everything is read again.
+    """Authorize held movements. All objects are read again.
 
-    Returns: whether the principal may see the details of the camera's errors.
-    Raises: Problem 401, NotFoundError, ForbiddenError.
+    Returns: whether the principal may see the details of the camera's errors. Raises: Problem 401, NotFoundError,
+    ForbiddenError.
     """
     from ninjacam.auth import refresh
     from ninjacam.models import Role
@@ -238,9 +239,8 @@ def record_movement(principal: "Principal", slug: str, reason: str) -> None:
 
 
 def authorise_events(scope: Scope, wanted: list[str]) -> "tuple[Principal, frozenset[str] | None, Span]":
-    """For a stream of events: return the principal, the cameras whose events it may read (None: all, and the host),
-    and the positions of the journal. Raises: Problem, NotFoundError, ForbiddenError.
-    """
+    """Authorize a stream of events. Return the principal, the cameras whose events it may read (None: all, and the
+    host), and the positions of the journal. Raises: Problem, NotFoundError, ForbiddenError."""
     from ninjacam.queries.event_updates import journal_span, replayable
 
     check_host(scope)
@@ -257,7 +257,7 @@ def read_event_updates(since: int, max_rows: int) -> "list[Update]":
 def authorise_events_again(
     asked: "list[tuple[Principal, list[str]]]",
 ) -> "list[frozenset[str] | None]":
-    """Return the cameras whose events each may read now. Empty: none."""
+    """Return the cameras whose events each principal may read now. Empty: none."""
     from ninjacam.queries.event_updates import replayable_again
 
     return replayable_again(asked)
@@ -277,9 +277,9 @@ class TalkPermission:
 
 
 def authorise_talk(scope: Scope, slug: str) -> TalkPermission:
-    """For a WebSocket that carries audio to a camera.
+    """Authorize a WebSocket that carries audio to a camera.
 
-    Raises: Problem 400, 401, 429; 403: the page is not ours; NotFoundError, ForbiddenError.
+    Raises: Problem 400, 401, 429; 403: the page has another origin; NotFoundError, ForbiddenError.
     """
     from ninjacam.models import Role
     from ninjacam.queries.cameras import get_camera
@@ -304,7 +304,7 @@ def may_see_details(principal: "Principal", camera: "Camera") -> bool:
 
 
 def recheck_all(asked: "list[tuple[Principal, str, Camera]]") -> list[bool]:
-    """Return for each whether it still has that role. A few queries for all."""
+    """Return, for each, whether the principal still has that role. Uses a few queries for all."""
     from ninjacam.auth import recheck
 
     return recheck(asked)

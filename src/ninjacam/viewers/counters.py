@@ -1,7 +1,7 @@
-"""The counters of all ASGI workers of this host, summed up by any of them.
+"""The counters of all ASGI workers of this host. Any worker can sum them.
 
-Each worker keeps its own in a small file of the run directory, locked while it lives. A worker that finds a file
-without a lock adds its counters to those of ended workers, so the sums never decrease.
+Each worker keeps its own counters in a small file of the run directory, locked while it runs. A worker that finds a
+file without a lock adds its counters to those of ended workers, so the sums never decrease.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ FIGURES = (
 _VALUES = struct.Struct(f"<{len(FIGURES)}Q")
 _ENDED = "web-ended.counters"
 MAX_FILES = 1024
-"""More workers than anybody runs."""
+"""Maximum number of files, far more than the workers of any host."""
 
 
 class Counters:
-    """Counters of one worker. Thread: `publish` the event loop's, `total` any."""
+    """The counters of one worker. Thread: that of the event loop for `publish`, any for `total`."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
@@ -42,7 +42,7 @@ class Counters:
         self._warned = False
 
     def publish(self, values: Sequence[int]) -> None:
-        """Values in the order of FIGURES."""
+        """Store values in the order of FIGURES."""
         self._own = tuple(values)
         try:
             if self._descriptor < 0:
@@ -54,7 +54,8 @@ class Counters:
                 logger.warning("the metrics of this worker are not shared: %s", exc.strerror)
 
     def _open(self) -> None:
-        """Raises: OSError: there is no run directory yet, or it belongs to another user."""
+        """Create and lock the file. Raises: OSError: the run directory does not exist yet, or belongs to another
+        user."""
         path = self._run_dir / f"web-{os.getpid()}-{secrets.token_hex(4)}.counters"
         # Otherwise, another worker could mistake it for the file of an ended worker.
         ended = self._lock_ended()
@@ -64,7 +65,7 @@ class Counters:
         finally:
             os.close(ended)
         self._path, self._descriptor = path, descriptor
-        self.total()  # Clean up after workers that were never asked for their metrics.
+        self.total()  # Clean up after workers whose metrics were never requested.
 
     def _lock_ended(self) -> int:
         """Return a descriptor of the file for ended workers, locked until it is closed. Raises: OSError."""
@@ -73,7 +74,7 @@ class Counters:
         return ended
 
     def total(self) -> tuple[list[int], int]:
-        """Return (the sums in the order of FIGURES, the number of live workers). May wait for another worker."""
+        """Return (the sums in the order of FIGURES, the number of running workers). May wait for another worker."""
         sums, workers = list(self._own), 1
         try:
             ended = self._lock_ended()
@@ -92,9 +93,9 @@ class Counters:
             os.close(ended)
 
     def _read_or_retire(self, path: Path, ended: int) -> Sequence[int] | None:
-        """Return the values of a live worker; None: it has ended, and counts among the ended ones.
+        """Return the values of a running worker; None: it has ended, and is counted among the ended ones.
 
-        A crash between writing and removing counts it twice, which is better than decreasing.
+        After a crash between writing and removing, it is counted twice, which is better than decreasing.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -117,7 +118,7 @@ class Counters:
             os.close(descriptor)
 
     def close(self) -> None:
-        """What was published last stays counted. Idempotent."""
+        """Release the file. Published values stay counted. Idempotent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

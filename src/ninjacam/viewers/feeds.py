@@ -1,4 +1,4 @@
-"""The streams that this worker reads: one subscription of a local socket for all viewers of the same stream."""
+"""The streams that this worker reads: one subscription to a local socket for all viewers of the same stream."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,18 @@ logger = logging.getLogger("ninjacam.viewers")
 
 
 PIXELS_LINGER_S = 2.0
-"""Seconds that an unused stream of pixels stays open, so that reloading a page, or a snapshot each second, does not
-restart an encoder.
-"""
+"""Seconds that an unused stream of pixels stays open, so that reloading a page, or one snapshot per second, does not
+restart an encoder."""
 LOST_AFTER_S = 0.5
-"""A vision worker or capture process restarts faster than this, and viewers need not be notified."""
+"""Seconds until a loss is reported. A vision worker or capture process restarts faster, and viewers need not be
+notified."""
 
 LOST_MESSAGE = "The connection to the engine is lost. Reconnecting …"
 
 
 class Listener(Protocol):
-    """Called in the event loop, synchronously. Must not raise, and must not leave or join the feed meanwhile."""
+    """Receives changes of a feed. Called in the event loop, synchronously. Must not raise, and must not leave or
+    join the feed during the call."""
 
     def on_packet(self, packet: Packet) -> None: ...
 
@@ -37,7 +38,7 @@ class Listener(Protocol):
         """The feed's `state`, `message` or `view_error` has changed."""
 
     def on_refused(self, error: dict[str, Any]) -> None:
-        """The stream does not exist; nothing more will come. `error`: NinjacamError.as_dict()."""
+        """Handle a refused subscription; no more data will arrive. `error`: `NinjacamError.as_dict()`."""
 
 
 class Feed:
@@ -55,7 +56,7 @@ class Feed:
         self.was_lost = False
         self.refused: dict[str, Any] | None = None
         self.fresh = False
-        """Whether the last frame is from a live camera, and not from before it was lost."""
+        """Whether the last frame is from a live camera, and not from before a loss."""
         self.packets = 0
         self._subscription = StreamSubscription(
             path, request, on_packet=self._on_packet, on_info=self._on_info
@@ -68,14 +69,13 @@ class Feed:
 
     @property
     def has_state(self) -> bool:
-        """Return whether anything is known yet: a stream that starts reports within milliseconds."""
+        """Return whether a state was received: a stream that starts reports it within milliseconds."""
         return self.info is not None or self.was_lost
 
     @property
     def is_off(self) -> bool:
-        """Return whether the engine reports that this stream is off: nothing will come until its configuration
-        changes.
-        """
+        """Return whether the engine reports that this stream is off: no data will arrive until its configuration
+        changes."""
         return self.was_lost and self.info is not None
 
     @property
@@ -85,9 +85,8 @@ class Feed:
         return CameraState.RECONNECTING if self.was_lost else CameraState.CONNECTING
 
     def message(self, *, details: bool) -> str:
-        """Return why there are no frames; empty if there is no error. `details`: for users who may configure the
-        camera.
-        """
+        """Return why there are no frames; "" if there is no error. `details`: for users who may configure the
+        camera."""
         if self.info is None:
             return LOST_MESSAGE if self.was_lost else ""
         error = self.info.error if details else for_viewers(self.info.error)
@@ -108,13 +107,14 @@ class Feed:
 
     @property
     def view_error(self) -> dict[str, Any] | None:
-        """The error of the view without the traceback, which is for users who may configure, in the API."""
+        """Return the view's error without the traceback, which the API returns to users who may configure the
+        camera."""
         error = self.info.extra.get("view_error") if self.info is not None else None
         return {name: error[name] for name in error if name != "traceback"} if error else None
 
     @property
     def codec(self) -> Codec:
-        """The codec of its video; NONE while unknown."""
+        """Return the codec of the video; NONE if unknown."""
         if self.request.codec is not Codec.NONE:
             return self.request.codec
         for packet in self.gop:
@@ -147,7 +147,7 @@ class Feed:
         if info.state is not CameraState.LIVE:
             self.fresh = False
             if self.request.codec is Codec.NONE and info.state is not CameraState.STALLED:
-                self.gop.clear()  # From before the loss; the pixels stream shows the reason itself.
+                self.gop.clear()  # From before the loss. The pixels stream itself shows the reason.
         self.info = info
         self.was_lost = False
         self._notify_listeners()
@@ -166,7 +166,7 @@ class Feed:
             self._lost_timer = None
 
     def _lost(self) -> None:
-        """Retry until the connection is back: meanwhile, the camera may be disabled and enabled again."""
+        """Retry until the connection is restored: meanwhile, the camera may be disabled and enabled again."""
         before = (self.was_lost, self.info)
         self.was_lost, self.info = True, _read_off(self.path.stem)
         self._expect_return()
@@ -191,13 +191,12 @@ class Feed:
     def close(self) -> None:
         self._cancel_lost()
         self._subscription.close()
-        self.gop.clear()  # Megabytes: free them at once, instead of with the reference cycles that a feed is part of.
+        self.gop.clear()  # Free its megabytes at once: a feed is part of reference cycles.
 
 
 def _read_off(key: str) -> StreamInfo | None:
-    """Return the state of a stream that the engine assigns to no process: its camera is disabled, or its settings
-    cannot be read, or it was removed.
-    """
+    """Return the state of a stream that the engine assigns to no process: its camera is disabled or removed, or its
+    settings cannot be read."""
     # Imports the models, which an asgi.py may not have loaded yet.
     from ninjacam.queries.status import read_status
 
@@ -212,12 +211,12 @@ def _read_off(key: str) -> StreamInfo | None:
     if not status.engine_running or camera.get("state") not in (CameraState.DISABLED, CameraState.FAILED):
         return None
     if any(slug in process.get("cameras", ()) for process in status.processes):
-        return None  # A failed camera keeps its sockets, and they will be back.
+        return None  # A failed camera keeps its sockets, which will be available again.
     return StreamInfo(slug, state=CameraState(camera["state"]), error=camera.get("error"))
 
 
 class Pool:
-    """The feeds of this worker. Each is open while it has listeners, feeds of pixels a little longer."""
+    """The feeds of this worker. Each is open while it has listeners; feeds of pixels stay open slightly longer."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
@@ -234,11 +233,11 @@ class Pool:
         return self._run_dir / f"{stream_key(slug, stream)}.packets"
 
     def pixels_path(self, slug: str, stream: str = MAIN) -> Path:
-        """The socket of `main` also has the views of processors."""
+        """Return the path of a `.pixels` socket. The socket of `main` also has the views of processors."""
         return self._run_dir / f"{stream_key(slug, stream)}.pixels"
 
     def join(self, path: Path, request: StreamRequest, listener: Listener) -> Feed:
-        """Add `listener`, which receives what comes from now on, and takes cached packets from the feed."""
+        """Add `listener`, which receives future packets. Cached packets are available from the feed."""
         feed = self._feeds.get((path, request))
         if feed is None or feed.refused is not None:
             feed = self._feeds[path, request] = Feed(path, request)
@@ -268,7 +267,7 @@ class Pool:
                 del self._feeds[feed.path, feed.request]
 
     def stop_lingering(self) -> None:
-        """From now on, end each feed with its last listener."""
+        """End each feed with its last listener from now on."""
         self._closed = True
         for feed in list(self._feeds.values()):
             if feed._linger_timer is not None:
@@ -284,7 +283,7 @@ class Pool:
 
 
 _COMING = (CameraState.LIVE, CameraState.CONNECTING, CameraState.IDLE, CameraState.ASLEEP)
-"""States in which the first frame may take as long as a connection and a key frame do."""
+"""States in which the first frame may take as long as a connection and a key frame."""
 
 
 class FrameWaiter:
@@ -305,10 +304,10 @@ class FrameWaiter:
     async def wait(
         self, feed: Feed, *, timeout_s: float, live_only: bool = False, patience_s: float = 2.0
     ) -> None:
-        """Wait until there is one, the feed is refused or off, or the timeout is over.
+        """Wait until a frame is available, the feed is refused or off, or the timeout has passed.
 
-        `patience_s`: additional time to wait for a live camera, because a stream that has just started reports
-        another state for a moment.
+        `patience_s`: additional time to wait for a live camera, because a stream that has just started briefly
+        reports another state.
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()

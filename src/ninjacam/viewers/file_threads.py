@@ -7,20 +7,20 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 THREADS = 4
-"""A read occupies a thread for a few ms, and more threads do not make a disk faster."""
+"""Number of threads. A read occupies a thread for a few ms, and more threads do not make a disk faster."""
 
 
 class FileThreads:
     """Runs blocking disk operations."""
 
     def __init__(self) -> None:
-        self._executor: ThreadPoolExecutor | None = None  # Created at the first use, which is after any fork.
+        self._executor: ThreadPoolExecutor | None = None  # Created at the first use, after any fork.
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads(), function, *arguments)
 
     def forget(self, function: Callable[[], None]) -> None:
-        """Run it later, without waiting for it."""
+        """Run a function later, without waiting for it."""
         self._threads().submit(function)
 
     def close(self) -> None:

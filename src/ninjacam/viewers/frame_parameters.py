@@ -12,7 +12,7 @@ from ninjacam.viewers.auth import view_of
 
 @dataclass(frozen=True, slots=True)
 class FrameParameters:
-    """`width_px`, `quality`, `fps`: 0 if not given. `stream`: "" if not given."""
+    """The parameters of a request. `width_px`, `quality`, `fps`: 0 if missing. `stream`: "" if missing."""
 
     view: str = ""
     stream: str = ""
@@ -36,11 +36,11 @@ class FrameParameters:
 
     @property
     def is_plain(self) -> bool:
-        """Return whether the camera's own JPEGs can be sent unchanged."""
+        """Return whether the camera's JPEG images can be sent unchanged."""
         return not (self.view or self.width_px or self.quality or self.fps)
 
     def stream_request(self, quality: int) -> StreamRequest:
-        """`quality`: the default, if the request has none."""
+        """Return the request for a local stream. `quality`: the default, if the request has none."""
         return StreamRequest(
             view=self.view,
             codec=Codec.MJPEG,
@@ -51,7 +51,7 @@ class FrameParameters:
 
 
 def _number(query: Mapping[str, str], parameter: Parameter) -> float:
-    """Return 0 without the parameter. Raises: Problem 400."""
+    """Return the value, or 0 without the parameter. Raises: Problem 400."""
     text = query.get(parameter.name, "")
     if not text:
         return 0

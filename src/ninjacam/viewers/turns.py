@@ -1,4 +1,4 @@
-"""Lets users take turns at a scarce resource, so that nobody waits for all requests of another user."""
+"""Lets users take turns at a scarce resource, so that no user waits for all requests of another user."""
 
 import asyncio
 import contextlib
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 
 
 def user_of(who: "Principal") -> Hashable:
-    """Return the key that a user's turns are counted under. Viewers by a link do not use the turns of the user who
-    created it: they are counted by network.
-    """
+    """Return the key under which a user's turns are counted. Viewers with a link are counted by network, not under
+    the user who created the link."""
     return (who.user.pk, network_of(who.address) if who.source == "signed" else None)
 
 
 class Turns:
-    """At most `at_once` have a turn, `at_once_of_user` of the same user; at most `max_waiting` wait for one,
-    `max_waiting_of_user` of the same user.
+    """Limits concurrent turns to `at_once`, and `at_once_of_user` per user. At most `max_waiting` requests wait for
+    a turn, and `max_waiting_of_user` per user.
 
     The next turn goes to the user with the fewest running ones, and among these to the one served longest ago. One
     event loop.
@@ -43,7 +42,8 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def turn(self, user: Hashable) -> AsyncIterator[None]:
-        """Wait for a turn, and end it on exit. Raises: Problem 429: this user waits for too many; 503: all users do."""
+        """Wait for a turn, and end it on exit. Raises: Problem 429: this user has too many waiting requests; 503:
+        all users have."""
         if user not in self._waiting and self._is_free(user):
             self._begin(user)
         else:

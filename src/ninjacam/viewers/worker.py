@@ -1,4 +1,5 @@
-"""State shared by all viewers of this worker: feeds, threads, limits, and one housekeeping task while there are any."""
+"""State shared by all viewers of this worker: feeds, threads, limits, and one housekeeping task while there are
+viewers."""
 
 import asyncio
 import logging
@@ -25,11 +26,10 @@ logger = logging.getLogger("ninjacam.viewers")
 
 S = TypeVar("S")
 TICK_S = 1.0
-"""Seconds between two checks for slow viewers, and two publications of the counters."""
+"""Seconds between two checks for slow viewers, and between two publications of the counters."""
 AWAY_GRACE_S = 30.0
 """Seconds that open streams continue after a failed permission check, based on the last known result, because the
-database may be restarting. After that, permissions are unknown, and all streams end.
-"""
+database may be restarting. After that, all streams end."""
 
 
 class Sending(Protocol):
@@ -46,18 +46,18 @@ class Sending(Protocol):
 
 
 USERS_SHARE = 4
-"""One account gets a quarter of a worker's slots, so that it cannot lock out others. All viewers who use links of
-that account get as many again, so that they cannot take the owner's slots.
-"""
+"""Reciprocal of the fraction of a worker's slots for one account, which cannot lock out others. All viewers with
+links of that account get the same number in addition, so that they cannot use up the owner's slots."""
 LINK_SHARE = 16
-"""One link gets a sixteenth of a worker's slots for each network address that uses it."""
+"""Reciprocal of the fraction of a worker's slots for each network address that uses one link."""
 
 ADDRESS_SHARE = 2
-"""One network address gets half of a worker's slots; this host's own address (possibly a proxy) all of them."""
+"""Reciprocal of the fraction of a worker's slots for one network address; this host's own address (possibly a proxy)
+may use all of them."""
 
 
 class Viewer(Protocol):
-    """One connection that is being served. `role`: the role that allowed it."""
+    """One connection that is being served. `role`: the role that permitted it."""
 
     role: str
     principal: "Principal"
@@ -66,16 +66,16 @@ class Viewer(Protocol):
     def sink(self) -> Sending: ...
 
     def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        """Return what it was allowed, to be checked again."""
+        """Return the viewed cameras with their principals, to be checked again."""
 
     def revoked(self, camera: "Camera") -> None:
-        """It may no longer view this camera."""
+        """End the viewing of a camera, because the permission was revoked."""
 
     def too_slow(self) -> None:
-        """A send has not returned in time."""
+        """End the connection, because a send has not returned in time."""
 
     def stop(self) -> None:
-        """The server is stopping."""
+        """End the connection, because the server is stopping."""
 
 
 class Worker:
@@ -100,10 +100,10 @@ class Worker:
         self._database_away = False
         self._checking: asyncio.Task[None] | None = None
         self._checked_at = 0.0
-        """Monotonic time at which permissions were last known."""
+        """Monotonic time of the last successful permission check."""
 
     def add(self, viewer: Viewer) -> None:
-        """Raises: Problem 503: the worker is full, or stopping; 429: this user has reached a limit."""
+        """Add a viewer. Raises: Problem 503: the worker is full, or stopping; 429: this user has reached a limit."""
         if self.stop.is_set():
             raise stopping()
         if len(self.viewers) >= self.settings.max_viewers_per_worker:
@@ -117,7 +117,7 @@ class Worker:
         self.viewers.add(viewer)
         self.served += 1
         if self._housekeeping is None:
-            self._checked_at = time.monotonic()  # The database has just allowed this viewer.
+            self._checked_at = time.monotonic()  # The database has just permitted this viewer.
             self._housekeeping = asyncio.get_running_loop().create_task(
                 self._keep_house(), name="live-housekeeping"
             )
@@ -145,7 +145,7 @@ class Worker:
             raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
 
     async def may_see_details(self, principal: "Principal", camera: "Camera") -> bool:
-        """Return whether full error messages of the camera may be sent. Not while the database is unavailable."""
+        """Return whether full error messages of the camera may be sent. False while the database is unavailable."""
         try:
             return await self.database.run(auth.may_see_details, principal, camera)
         except Problem:
@@ -154,7 +154,7 @@ class Worker:
     def shared(self, make: "Callable[[Worker], S]") -> "S":
         """Return the worker's only instance of the class `make`, which is created at the first call.
 
-        Outputs keep in it what their viewers share.
+        Outputs store the state there that their viewers share.
         """
         if make not in self._shared:
             self._shared[make] = make(self)
@@ -193,7 +193,7 @@ class Worker:
         )
 
     def begin_stop(self) -> None:
-        """In the event loop: end all streams and accept no new ones."""
+        """End all streams and accept no new ones. Call it in the event loop."""
         self.stop.set()
         self.pool.stop_lingering()
         for viewer in list(self.viewers):

@@ -15,7 +15,7 @@ from ninjacam.core.errors import LimitError
 
 
 class _Limited(AuthenticationForm):
-    """`throttled`: the password was not checked."""
+    """A limited login form. `throttled`: the password was not checked."""
 
     throttled = False
 

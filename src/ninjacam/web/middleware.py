@@ -1,4 +1,5 @@
-"""`ninjacam.web.middleware.accounts`: records who writes, and recognizes browsers that have logged in before.
+"""`ninjacam.web.middleware.accounts`: identifies the author of writes, and recognizes browsers that have logged in
+before.
 
 The product uses it. In your own project, put it after AuthenticationMiddleware, so that audit records of changes in
 Django's admin name the user, and logins there are remembered like those on Ninjacam's own page.

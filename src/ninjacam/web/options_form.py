@@ -1,4 +1,4 @@
-"""The form for the options of a processor, made from their JSON Schema. A vision worker validates what is entered."""
+"""The form for the options of a processor, generated from their JSON Schema. A vision worker validates the values."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class _JsonField(forms.JSONField):
 
 
 class OptionsForm(forms.Form):
-    """`options`: what to change. Its fields have the names of the options."""
+    """A form with one field per option, of the same name. `options`: the options to change."""
 
     def __init__(self, data: Any, options: ProcessorOptions) -> None:
         super().__init__(data, prefix="option")
@@ -36,7 +36,7 @@ class OptionsForm(forms.Form):
             found = _resolve(schema, options.schema)
             default = self._defaults[name] = schema.get("default", found.get("default"))
             self.fields[name] = _field(name, found, default)
-            # A value that is not used stays stored until the user enters another.
+            # An invalid value stays stored until the user enters another one.
             value = default if name in options.problems else options.values.get(name, default)
             self.initial[name] = _shown(self.fields[name], value)
             if self.fields[name].help_text:
@@ -48,7 +48,7 @@ class OptionsForm(forms.Form):
         """Stored options that the code no longer has."""
 
     def changes(self) -> dict[str, Any]:
-        """Return what was changed, for `actions.processor_options.set_options`. An empty field means the default."""
+        """Return the changed values, for `actions.processor_options.set_options`. An empty field means the default."""
         changes: dict[str, Any] = {}
         for name in self.changed_data:
             value = self.cleaned_data.get(name)
@@ -58,7 +58,7 @@ class OptionsForm(forms.Form):
         return changes
 
     def reset(self) -> dict[str, Any]:
-        """Return the changes that set all options to their defaults, also those that no longer exist."""
+        """Return the changes that reset all options to their defaults, including those that no longer exist."""
         return dict.fromkeys(self._values)
 
     def show_error(self, error: InvalidError) -> None:
@@ -68,7 +68,7 @@ class OptionsForm(forms.Form):
 
 
 def _resolve(schema: Schema, root: Schema) -> Schema:
-    """Follow references, and leave null out of alternatives."""
+    """Resolve references, and remove null from alternatives."""
     for _step in range(MAX_REFERENCES):
         options = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
         reference = schema.get("$ref", "")
@@ -116,7 +116,7 @@ def _field(name: str, schema: Schema, default: Any) -> forms.Field:
 
 
 def _shown(field: forms.Field, value: Any) -> Any:
-    """Return the initial value of a field. A choice is JSON; nothing is chosen for None."""
+    """Return the initial value of a field. A choice is JSON; None selects no choice."""
     if isinstance(field, forms.ChoiceField):
         return "" if value is None else json.dumps(value)
     return value

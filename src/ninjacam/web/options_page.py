@@ -1,4 +1,4 @@
-"""The processors of one camera: the choice of ready-made ones, and the page with the options of each."""
+"""The processors of one camera: the selection of ready-made ones, and the page with the options of each."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -20,7 +20,7 @@ MAX_CHOSEN = 50
 @require_POST
 @page
 def choose_processors(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
-    """The form on the camera's page. Raises: InvalidError, NotFoundError, ForbiddenError."""
+    """Process the form on the camera's page. Raises: InvalidError, NotFoundError, ForbiddenError."""
     camera = get_camera(principal, slug, "configure")
     update_camera(principal, camera, CameraFields(processors=request.POST.getlist("processor")[:MAX_CHOSEN]))
     return redirect("ninjacam:camera", slug)

@@ -1,4 +1,4 @@
-"""The link with which a phone's browser becomes a camera, and its QR code."""
+"""The link by which a phone's browser becomes a camera, and its QR code."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from ninjacam.queries.publishing import make_publish_link
 
 @dataclass(frozen=True, slots=True)
 class PhoneLink:
-    """`image`: the QR code, an SVG element. `is_secure`: whether a phone gives the page its camera: only with https.
-    `is_local`: whether its host is this machine itself, which a phone cannot reach.
+    """A link. `image`: the QR code, an SVG element. `is_secure`: whether the link uses https, which phones require
+    for access to their camera. `is_local`: whether its host is this machine itself, which a phone cannot reach.
     """
 
     url: str
@@ -25,8 +25,8 @@ class PhoneLink:
 
 
 def make_phone_link(request: HttpRequest, key: PublishKey) -> PhoneLink:
-    """Return a new link, at the address by which the browser reached this server."""
-    import segno  # Few requests need it.
+    """Return a new link, at the address that the browser used for this server."""
+    import segno  # Imported here, because only few requests need it.
 
     url = request.build_absolute_uri(reverse("ninjacam:publish", args=[make_publish_link(key)]))
     code = segno.make_qr(url, error="l")

@@ -12,7 +12,8 @@ STRINGS_ID = "ninjacam-strings"
 
 
 def player_strings() -> dict[str, str]:
-    """Texts of the player, in the language of the request. The keys are those of static/ninjacam/player/strings.js."""
+    """Return the texts of the player, in the language of the request. The keys are those of
+    static/ninjacam/player/strings.js."""
     return {
         "idle": "",
         "connecting": _("Connecting …"),
@@ -56,12 +57,12 @@ def player_strings() -> dict[str, str]:
 
 
 def state_label(state: str) -> str:
-    """Return a camera's state in a few words, as the player shows it."""
+    """Return a camera's state in a few words, as in the player."""
     return player_strings().get(state, state).rstrip(" ….")
 
 
 def render_player_script() -> SafeString:
-    """The module and its translations, once per page."""
+    """Return the script of the player and its translations. Use it once per page."""
     return format_html(
         '{}<script type="module" src="{}"></script>',
         json_script(player_strings(), STRINGS_ID),
@@ -70,7 +71,8 @@ def render_player_script() -> SafeString:
 
 
 def render_player(slug: str, attributes: Mapping[str, object]) -> SafeString:
-    """The element. `attributes`: True for one without a value, False or None to omit it; `_` becomes `-`."""
+    """Return the player element. `attributes`: True for one without a value, False or None to omit it; `_` becomes
+    `-`."""
     pairs = {"camera": slug, "base": reverse("ninjacam:wall"), **attributes}
     rendered = format_html_join(
         "",

@@ -1,4 +1,4 @@
-"""The page with which a phone becomes a camera."""
+"""The page by which a phone becomes a camera."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-
 @never_cache
 @in_complete_language
 def show_publishing(request: HttpRequest, link: str) -> HttpResponse:
-    """The page with which a phone becomes a camera. The link itself is the permission; nobody logs in here."""
+    """Show the page by which a phone becomes a camera. The link itself is the permission; no login is required."""
     try:
         key = get_linked_key(link)
     except NinjacamError as error:
@@ -62,7 +62,8 @@ def show_publishing(request: HttpRequest, link: str) -> HttpResponse:
 @require_safe
 @never_cache
 def download_certificate(request: HttpRequest) -> HttpResponse:
-    """The self-signed certificate without its key, for devices to install. It is public: each handshake sends it."""
+    """Return the self-signed certificate without its key, to be installed on devices. It is public: each handshake
+    contains it."""
     config = get_settings()
     path = Path(config.certificate)
     is_there = config.has_own_certificate and path.is_file()

@@ -1,4 +1,4 @@
-"""The views of the pages: read what the user may see, call actions for writes, render."""
+"""The views of the pages: read the objects that the user may see, call actions for writes, render."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -56,12 +56,12 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
 RATES = ("0.5", "1", "2", "4", "8")
 MAX_TOGETHER = 9
-"""Most machines cannot decode more streams in a browser."""
+"""Maximum number of cameras. Most machines cannot decode more streams in a browser."""
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
 
 
 COMPLETE_LANGUAGES = ("en",)
-"""The languages in which every text of the pages is translated."""
+"""The languages into which all texts of the pages are translated."""
 
 
 def in_complete_language(view: Callable[P, R]) -> Callable[P, R]:
@@ -106,14 +106,14 @@ class LogOut(LogoutView):
 
 
 def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """A view for users who are logged in, by the session only. Our errors become a page with their status."""
+    """Decorate a view for users who are logged in, by session only. Our errors become a page with their status."""
 
     @never_cache
     @login_required
     @in_complete_language
     @wraps(view)
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not request.user.is_authenticated:  # login_required guarantees it; this is for the type checker.
+        if not request.user.is_authenticated:  # login_required guarantees it; this check is for mypy.
             raise PermissionDenied
         principal = Principal(request.user, "session", credential=request.session.session_key or "")
         try:
@@ -129,7 +129,7 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
 def render_page(
     request: HttpRequest, principal: Principal, template: str, context: Mapping[str, Any], status: int = 200
 ) -> HttpResponse:
-    """Render with the context that every page needs around its content."""
+    """Render with the context that every page requires around its content."""
     around = {
         "user": principal.user,
         "may_add": principal.may_all("add_camera", "configure"),
@@ -141,7 +141,7 @@ def render_page(
 @require_safe
 @page
 def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """All cameras that the user may view. `?view=edges` shows that view of cameras that have it."""
+    """Show all cameras that the user may view. `?view=edges` shows that view for cameras that have it."""
     status = read_status()
     cameras = list_cameras(principal)
     chosen = request.GET.get("view", "")
@@ -181,7 +181,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
     camera = get_camera(principal, slug)
     status = read_status()
     may_configure = principal.may("configure", camera)
-    views = list_views(principal, [camera], status)[1:]  # without the camera itself
+    views = list_views(principal, [camera], status)[1:]  # Without the camera itself.
     chosen = request.GET.get("view", "")
     if chosen and chosen not in {view.name for view in views}:
         raise ViewNotFoundError(
@@ -236,7 +236,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
 @require_safe
 @page
 def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """The recordings of several cameras in sync: `?camera=a&camera=b`, at most MAX_TOGETHER; `time`: where to start.
+    """Show the recordings of several cameras in sync: `?camera=a&camera=b`, at most MAX_TOGETHER; `time`: the start.
 
     Includes those of deleted cameras, for users who may view them.
     """
@@ -299,7 +299,7 @@ def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
 @require_safe
 @page
 def show_discovery(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """The page that searches the network for cameras, by the API."""
+    """Show the page that searches the network for cameras through the API."""
     networks = [
         str(each.network) for each in list_networks(principal) if each.network.prefixlen >= MIN_PREFIX
     ]
@@ -350,7 +350,7 @@ def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def show_publish_keys(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
-    """The keys with which devices publish to a camera: create one, which is shown once, or revoke one."""
+    """Show the keys with which devices publish to a camera. Create one, which is shown once, or revoke one."""
     camera = get_camera(principal, slug, "configure")
     context: dict[str, Any] = {"camera": camera, "ports_open": get_settings().publish_ports.is_open}
     if request.method == "POST" and request.POST.get("revoke", "").isdecimal():
@@ -383,7 +383,7 @@ def _ready_made(camera: Camera) -> list[dict[str, object]]:
 
 
 def _phone_link(request: HttpRequest, camera: Camera) -> PhoneLink | None:
-    """Return the link with which a phone becomes this camera; None if no device can publish to it."""
+    """Return the link by which a phone becomes this camera; None if no device can publish to it."""
     key = camera.publish_keys.order_by("pk").first() if camera.is_published and camera.enabled else None
     return make_phone_link(request, key) if key is not None else None
 
@@ -391,14 +391,14 @@ def _phone_link(request: HttpRequest, camera: Camera) -> PhoneLink | None:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def show_account(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """Change one's own password; list and revoke one's own API tokens."""
+    """Change the user's own password; list and revoke the user's own API tokens."""
     user = principal.user
     revoking = request.method == "POST" and "revoke_all" in request.POST
     if revoking:
         revoke_all_tokens(principal, user)
         return redirect("ninjacam:account")
     form = None
-    if user.has_usable_password():  # Others have their password elsewhere, for example in LDAP.
+    if user.has_usable_password():  # Other users have their password elsewhere, for example in LDAP.
         form = PasswordForm(request, user, request.POST if request.method == "POST" else None)
         if form.is_valid():
             form.save()

@@ -56,7 +56,7 @@ class PointsField(forms.CharField):
 
 
 class ZoneForm(forms.Form):
-    """`zone`: the one to change; None: to add one. The rules are those of the action."""
+    """The form of a zone. `zone`: the zone to change; None: to add one. The action validates the values."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -103,7 +103,7 @@ class ZoneForm(forms.Form):
 
     def __init__(self, zone: CameraZone | None = None, data: Any = None) -> None:
         stored = {name: _shown(getattr(zone, name)) for name in self.base_fields} if zone is not None else {}
-        # Several forms are on the page, but only one of them is sent: only its identifiers need to differ.
+        # Several forms are on the page, but only one is submitted: only the ids of their elements must differ.
         super().__init__(data, initial=stored, auto_id=f"id_{zone.pk if zone else 'new'}_%s")
         self.zone = zone
         for field in self:

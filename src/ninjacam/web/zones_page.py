@@ -24,9 +24,8 @@ from ninjacam.web.zone_form import ZoneForm
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def edit_zones(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
-    """Each zone has a form, which works without JavaScript, too. The script draws what is in the forms, and saves them
-    by the API, so that the video continues.
-    """
+    """Show a form for each zone, which also works without JavaScript. The script draws the zones of the forms, and
+    saves them through the API, so that the video continues."""
     camera = get_camera(principal, slug, Role.CONFIGURE)
     sent = None
     if request.method == "POST":
@@ -53,7 +52,7 @@ def edit_zones(request: HttpRequest, principal: Principal, slug: str) -> HttpRes
 
 
 def _save(principal: Principal, slug: str, form: ZoneForm) -> bool:
-    """Return whether it is saved; otherwise, the form shows why not."""
+    """Return whether the zone is saved; otherwise, the form shows the error."""
     try:
         if form.zone is None:
             create_zone(principal, slug, form.zone_fields())
@@ -66,7 +65,7 @@ def _save(principal: Principal, slug: str, form: ZoneForm) -> bool:
 
 
 def _forms(principal: Principal, slug: str, sent: ZoneForm | None) -> list[ZoneForm]:
-    """Return a form for each zone: the one that was sent, with its errors, and others with the stored values."""
+    """Return a form for each zone: the submitted one with its errors, and others with the stored values."""
     changed = sent.zone if sent is not None else None
     zones = list_zones(principal, slug, Role.CONFIGURE)
     return [sent if sent is not None and zone == changed else ZoneForm(zone) for zone in zones]

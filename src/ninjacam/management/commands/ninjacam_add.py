@@ -103,7 +103,7 @@ class Command(SourceCommand):
             return {}
 
     def _make_key(self, camera: Camera) -> None:
-        """Print where to publish."""
+        """Create a publish key and print the URLs for publishing."""
         _row, key = create_publish_key(OPERATOR, camera)
         urls = publish_urls(key, socket.gethostname())
         self.stdout.write(f"Added {camera.slug}. Its key, which is not shown again: {key}")

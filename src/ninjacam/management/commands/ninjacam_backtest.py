@@ -130,7 +130,8 @@ def _make_spec(options: dict[str, Any]) -> BacktestSpec:
     if not 1 <= processes <= 4 * cores:
         raise CommandError(f"Specify 1 to {4 * cores} processes.")
     name, camera = options["processor"], options["camera"]
-    row = Camera.objects.filter(slug=camera).first() or Camera(slug=camera)  # A file may be of any camera.
+    # A file need not belong to an existing camera.
+    row = Camera.objects.filter(slug=camera).first() or Camera(slug=camera)
     stored = row.processor_options or {}
     changed = _parse_changes(name, options["changes"])
     wanted = {each: {**stored.get(each, {}), **changed.get(each, {})} for each in {*stored, *changed}}
@@ -226,7 +227,7 @@ def _write_report(path: Path, result: RunResult, comparison: Comparison | None) 
 
 
 class _Progress:
-    """Prints the share that is done to the terminal."""
+    """Prints the progress to the terminal."""
 
     def __init__(self) -> None:
         self._due_s = 0.0

@@ -59,7 +59,7 @@ class Command(NinjacamCommand):
             user.full_clean()
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        user.save()  # actions.audit_signals records it.
+        user.save()  # `actions.audit_signals` records it.
         kind = "Administrator" if user.is_superuser else "User"
         self.stdout.write(f"{kind} {name} can log in.")
         if options["generate"]:

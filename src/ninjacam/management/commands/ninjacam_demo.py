@@ -19,7 +19,7 @@ from ninjacam.testing.scenes import SceneOptions, make_clip
 USER = "demo"
 SLUG = "demo"
 SECONDS = 20.0
-"""Seconds of the generated street scene before it repeats."""
+"""Length in seconds of the generated street scene, which repeats."""
 CODE = '''"""Your code on every camera. Save this file: every viewer sees the change within two seconds."""
 
 import cv2
@@ -70,7 +70,7 @@ class Command(ninjacam_serve.Command):
         self.serve(options["host"], options["port"], options["workers"], [process])
 
     def _account(self, path: Path) -> str:
-        """Return the demo's administrator. The password is stored beside the database."""
+        """Return the demo's administrator. The password is stored in the directory of the database."""
         users = get_user_model()._default_manager
         user = users.filter(username=USER).first()
         if path.exists() and user is not None:

@@ -43,7 +43,7 @@ class Command(NinjacamCommand):
             self.stdout.write(f"No camera responded.{hint}")
 
     async def _print(self, search: RunningSearch, *, as_json: bool) -> int:
-        """Print each device when nothing more is expected of it. Return their number. Raises: CommandError."""
+        """Print each device when its evidence is complete. Return their number. Raises: CommandError."""
         printed: set[str] = set()
         async for event in search:
             if event["event"] == "error":
@@ -58,7 +58,7 @@ class Command(NinjacamCommand):
 
 
 def describe(device: Event) -> str:
-    """Return a device and how to add it, in a few lines. Its texts are cleaned already."""
+    """Return a few lines that describe a device and how to add it. Its texts are already sanitized."""
     what = " ".join(filter(None, (device["maker"], device["model"]))) or device["kind"]
     lines = [
         f"{device['address']}  {device['title']}  ({what}; {device['kind']}, {device['certainty_word']})"

@@ -1,4 +1,4 @@
-"""`ninjacam doctor`: find problems and say how to fix them."""
+"""`ninjacam doctor`: find problems and suggest solutions."""
 
 from typing import Any
 

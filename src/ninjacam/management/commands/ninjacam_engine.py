@@ -60,7 +60,7 @@ class Command(OwnCommand):
 
 
 def _start_template() -> Template | None:
-    connections.close_all()  # a fork must not use the connections of its parent
+    connections.close_all()  # A fork must not use the connections of its parent.
     return Template.start()
 
 

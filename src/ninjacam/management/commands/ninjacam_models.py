@@ -119,14 +119,14 @@ class Command(NinjacamCommand):
         )
 
     def _progress(self, have: int, size: int) -> None:
-        """Print the progress where a user can see it change."""
+        """Print the progress if the output is a terminal."""
         if sys.stderr.isatty():
             end = "\n" if have == size else "\r"
             self.stderr.write(f"{have / 1e6:.1f} of {size / 1e6:.1f} MB", ending=end)
 
 
 def _read_labels(given: str | None, decoder: str) -> tuple[str, ...]:
-    """Return the labels of the option; empty: it is missing. Raises: ModelError."""
+    """Return the labels of the option; empty if it is missing. Raises: ModelError."""
     if given == "coco":
         return read_labels(COCO)
     if given:

@@ -1,4 +1,4 @@
-"""`ninjacam motion-search CAMERA`: when did anything move in a region of the recordings?"""
+"""`ninjacam motion-search CAMERA`: find movements in a region of the recordings."""
 
 import json
 from datetime import datetime

@@ -11,7 +11,7 @@ from ninjacam.management.base import NinjacamCommand
 
 
 def document() -> str:
-    """Use the paths of the mount point "/", so that the document is the same in every project."""
+    """Return the document with the paths of the mount point "/", so that it is the same in every project."""
     return json.dumps(api.get_openapi_schema(path_prefix="/api/v1/"), indent=2, ensure_ascii=False) + "\n"
 
 

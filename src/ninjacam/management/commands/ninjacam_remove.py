@@ -52,7 +52,7 @@ def _choose(slug: str) -> Literal["keep", "delete"]:
 
 
 def _ask(question: str, hint: str) -> str:
-    """Prompt and return the answer in lower case. Raises: CommandError: there is no terminal."""
+    """Prompt and return the response in lower case. Raises: CommandError: there is no terminal."""
     if not sys.stdin.isatty():
         raise CommandError(f"There is no terminal to ask {hint}.")
     return input(question).strip().lower()

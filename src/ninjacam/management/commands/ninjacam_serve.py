@@ -58,9 +58,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
-    """Wait until no engine runs: one whose parent was killed takes seconds to end.
+    """Wait until no engine runs. An engine whose parent was killed takes seconds to end.
 
-    Raises: CommandError: one is running.
+    Raises: CommandError: one is still running.
     """
     deadline_s = time.monotonic() + patience_s
     descriptor = os.open(run_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -81,10 +81,10 @@ def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
 
 
 def prepare_engine() -> Callable[[], None]:
-    """Import the engine. Returns what a fork runs."""
+    """Import the engine. Return the function that a fork runs."""
     from ninjacam.management.commands import ninjacam_engine  # noqa: F401 (a fork shares it)
 
-    connections.close_all()  # a fork must not use the connections of its parent
+    connections.close_all()  # A fork must not use the connections of its parent.
     return _run_engine
 
 
@@ -96,8 +96,8 @@ def _run_engine() -> None:
 
 
 def prepare_web(listener: socket.socket) -> Callable[[], None]:
-    """Import the project's ASGI application. Returns what a fork runs: a worker on that socket."""
-    from ninjacam.processes import web_worker  # uvicorn is there only where this command is used
+    """Import the project's ASGI application. Return the function that a fork runs: a worker on that socket."""
+    from ninjacam.processes import web_worker  # uvicorn is installed only for this command.
 
     config = web_worker.load_config()
     connections.close_all()
@@ -145,7 +145,7 @@ class Command(OwnCommand):
         get_settings.cache_clear()
 
     def serve(self, host: str, port: int, workers: int, more: list[SupervisedProcess]) -> None:
-        """Blocks. `more`: further processes, started first."""
+        """Run the server. Blocks. `more`: additional processes, started first."""
         if not 1 <= workers <= 64:
             raise CommandError("--workers must be from 1 to 64.")
         try:

@@ -90,7 +90,7 @@ class Command(SourceCommand):
         self.add_check_arguments(parser)
 
     def _fields(self, options: dict[str, Any]) -> CameraFields:
-        """Return the fields that the options name. Prompts for a password."""
+        """Return the fields of the given options. Prompts for a password."""
         fields = CameraFields()
         for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
                      "enabled", "audio", "onvif_url", "sleeps", *ROLES):  # fmt: skip

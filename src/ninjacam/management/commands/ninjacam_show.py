@@ -35,7 +35,7 @@ class Command(NinjacamCommand):
 
 
 def _describe_stream(stream: dict[str, Any]) -> str:
-    """Return one line: its state, its format as it was last seen, its address."""
+    """Return one line: the stream's state, its last known format, its address."""
     size = (
         f"{stream['codec']} {stream['width_px']} x {stream['height_px']}" if stream["codec"] else "never seen"
     )

@@ -1,5 +1,5 @@
-"""Publishers that are pages in browsers. A web worker relays their WebSocket to the capture process by a Unix socket.
+"""Publishers in browsers. A web worker relays their WebSocket to the capture process through a Unix socket.
 
-The web worker reads nothing of what a browser sends: `messages` describes it, `publisher` reads it in the process
-that has no secrets. Not here: the WebSocket and its authorization (`ninjacam.live.publish`).
+The web worker does not parse the browser's messages, which `messages` describes. `publisher` parses them in a
+process without secrets. Not here: the WebSocket and its authorization (`ninjacam.live.publish`).
 """

@@ -1,9 +1,10 @@
 """The messages between a publishing page, the web worker that relays them, and the capture process.
 
 A page sends binary messages, each with one FLV tag: its type (8: audio, 9: video), its timestamp in milliseconds as
-32 bits, big-endian, and its data (FLV 10.1, annex E). On the Unix socket, each message has its size before it, as 32
-bits. The first message there is the worker's: {"key": hash of the publisher's key}. The capture process sends JSON,
-which the worker forwards: {"op": "ready"}, {"op": "ack", "t": timestamp of a frame}, {"op": "end", "code", "message"}.
+32 bits, big-endian, and its data (FLV 10.1, annex E). On the Unix socket, the size of each message precedes it, as
+32 bits. The web worker sends the first message there: {"key": hash of the publisher's key}. The capture process
+sends JSON, which the web worker forwards: {"op": "ready"}, {"op": "ack", "t": timestamp of a frame}, {"op": "end",
+"code", "message"}.
 """
 
 import json
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 from ninjacam.core.errors import ProtocolError
 
 MAX_MESSAGE_BYTES = 1 << 20
-"""Of a page: more than a key frame at 20 Mbit/s. As `processes.web_worker` has uvicorn accept it."""
+"""Maximum size of a page's message: more than a key frame at 20 Mbit/s. Must match uvicorn's limit in
+`processes.web_worker`."""
 MAX_CLAIM_BYTES = 1024
 AUDIO, VIDEO = 8, 9
 _HEAD_BYTES = 5
@@ -33,7 +35,7 @@ def socket_path(run_dir: Path) -> Path:
 
 
 def frame(message: bytes) -> bytes:
-    """Return a message as it is on the Unix socket."""
+    """Return a message with the framing of the Unix socket."""
     return len(message).to_bytes(_SIZE_BYTES, "big") + message
 
 
@@ -42,7 +44,8 @@ def encode(**values: Any) -> bytes:
 
 
 class FrameReader:
-    """Splits the bytes of the Unix socket into messages. Holds at most one message and what was read with it."""
+    """Splits the bytes of the Unix socket into messages. Buffers at most one message and the data that was read with
+    it."""
 
     def __init__(self) -> None:
         self._rest = b""

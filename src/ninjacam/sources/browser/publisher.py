@@ -1,4 +1,4 @@
-"""One publisher that is a page in a browser, behind the web worker that relays it."""
+"""The server side of one browser publisher, whose messages a web worker relays."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from ninjacam.sources.publish import Places
 from ninjacam.sources.publisher_port import OPENING_S
 
 ACKNOWLEDGE_EVERY_MS = 200
-"""Milliseconds between two frames that are acknowledged, from which the page measures its delay."""
+"""Milliseconds between two acknowledged frames, from which the page measures its delay."""
 _MAX_UNSENT_BYTES = 65_536
 
 

@@ -1,4 +1,4 @@
-"""Action Message Format 0, in which RTMP writes its commands. Reading is bounded, because publishers are untrusted."""
+"""Action Message Format 0, the encoding of RTMP commands. Parsing is limited, because publishers are untrusted."""
 
 import struct
 from typing import Any
@@ -17,7 +17,7 @@ _END = bytes((0, 0, _OBJECT_END))
 def read_values(data: bytes) -> list[Any]:
     """Return the values of a message: float, bool, str, None, list, and dict for objects.
 
-    What follows a value of AMF 3 is not read. Raises: ProtocolError: malformed, or more than the limits allow.
+    Parsing ends at a value of AMF 3. Raises: ProtocolError: malformed, or over a limit.
     """
     reader = _Reader(data)
     values = []
@@ -90,7 +90,7 @@ class _Reader:
 
 
 def write_values(*values: Any) -> bytes:
-    """`values`: int, float, bool, str of less than 64 KiB, None, list, or a dict of these."""
+    """Return the encoded values: int, float, bool, str of less than 64 KiB, None, list, or a dict of these."""
     return b"".join(map(_write, values))
 
 

@@ -13,7 +13,7 @@ MAX_CHUNK_STREAMS = 32
 _EXTENDED = 0xFF_FFFF
 _CONTROL_STREAM = 2
 _HEADER_BYTES = (11, 7, 3, 0)
-"""By the form of the chunk's header."""
+"""Size of the chunk's header by its format."""
 
 
 class MessageType(IntEnum):
@@ -34,9 +34,8 @@ class MessageType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`kind`: a MessageType, or another number. `timestamp_ms`: 32 bits, wraps around. `stream_id`: of the message
-    stream that `createStream` made.
-    """
+    """An RTMP message. `kind`: a MessageType, or another number. `timestamp_ms`: 32 bits, wraps around. `stream_id`:
+    of the message stream that `createStream` created."""
 
     kind: int
     timestamp_ms: int
@@ -46,7 +45,7 @@ class Message:
 
 @dataclass(slots=True)
 class _ChunkStream:
-    """The header that the next chunk of this stream may refer to, and what has arrived of its message."""
+    """The last header of a chunk stream, to which the next chunk may refer, and the received part of its message."""
 
     timestamp_ms: int = 0
     step_ms: int = 0
@@ -58,7 +57,7 @@ class _ChunkStream:
 
 
 class ChunkReader:
-    """Feed it bytes; it yields messages. It obeys the messages that change the chunk size or abort a message."""
+    """Converts received bytes to messages. Processes the messages that change the chunk size or abort a message."""
 
     def __init__(self) -> None:
         self._chunk_bytes = DEFAULT_CHUNK_BYTES
@@ -67,7 +66,7 @@ class ChunkReader:
         self._pending_bytes = 0
 
     def feed(self, data: bytes | memoryview) -> Iterator[Message]:
-        """Raises: ProtocolError."""
+        """Yield the messages that are complete now. Raises: ProtocolError."""
         buffer = self._rest + data if self._rest else bytes(data)
         at = 0
         while True:
@@ -124,7 +123,8 @@ class ChunkReader:
     def _take_header(
         self, stream: _ChunkStream, form: int, head: bytes, time_ms: int, size: int, is_extended: bool
     ) -> None:
-        """A header in the middle of a message begins another one; what had arrived is discarded."""
+        """Process a header. A header in the middle of a message begins another message and discards the incomplete
+        one."""
         if form == 3:
             if not stream.parts:
                 stream.timestamp_ms = stream.timestamp_ms + stream.step_ms & 0xFFFF_FFFF
@@ -154,7 +154,7 @@ class ChunkReader:
         return Message(stream.kind, stream.timestamp_ms, stream.stream_id, data)
 
     def _obey(self, message: Message) -> bool:
-        """Return whether the message is only for the reader of chunks."""
+        """Process a message for the chunk reader. Return whether it was one."""
         if message.kind == MessageType.SET_CHUNK_SIZE:
             size = int.from_bytes(message.data[:4], "big") & 0x7FFF_FFFF
             if len(message.data) < 4 or not size >= 1:

@@ -42,7 +42,8 @@ class _Times:
 
 
 class FlvMedia:
-    """The tracks of one publisher. `take_video` and `take_audio` emit packets, the first of the video a key frame.
+    """The tracks of one publisher. `take_video` and `take_audio` emit packets, of which the first video packet is a
+    key frame.
 
     `video`, `audio`: None until the publisher has described them. A description of another codec replaces them.
     """
@@ -81,7 +82,7 @@ class FlvMedia:
             self._take_frame(codec, data[at:], timestamp_ms, offset_ms, received_ns)
 
     def _describe_video(self, codec: Codec, config: bytes) -> None:
-        """Publishers may repeat the description, or change it while they send."""
+        """Process a decoder configuration. Publishers may repeat it, or change it during a stream."""
         if config == self._config and self.video is not None and self.video.codec is codec:
             return
         try:
@@ -115,7 +116,7 @@ class FlvMedia:
     # Audio --------------------------------------------------------------------------------------------------------
 
     def take_audio(self, data: bytes, timestamp_ms: int, received_ns: int) -> None:
-        """Audio of other formats is ignored: video without audio is still useful."""
+        """Add an audio message. Audio of other formats is ignored: video without audio is still useful."""
         if len(data) < 2:
             return
         form = data[0] >> 4

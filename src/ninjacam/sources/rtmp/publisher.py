@@ -35,7 +35,7 @@ class RtmpPublisher(FlvPublisher, asyncio.BufferedProtocol):
         self._resting: asyncio.TimerHandle | None = None
         self._shake = bytearray()
         self._steps = 0
-        """0: waiting for C0 and C1; 1: for C2; 2: the handshake is done."""
+        """Handshake state. 0: waiting for C0 and C1; 1: waiting for C2; 2: done."""
         self._chunks = ChunkReader()
         self._commands = 0
         self._window_bytes = WINDOW_BYTES
@@ -49,7 +49,7 @@ class RtmpPublisher(FlvPublisher, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._consume(bytes(memoryview(self._buffer)[:nbytes]))
-        if self._interval_s and nbytes < _BUFFER_BYTES:  # Nothing is left to be read.
+        if self._interval_s and nbytes < _BUFFER_BYTES:  # The socket has been drained.
             self._rest()
 
     def _consume(self, data: bytes) -> None:
@@ -66,7 +66,7 @@ class RtmpPublisher(FlvPublisher, asyncio.BufferedProtocol):
             self.end(error)
 
     def _shake_hands(self, data: bytes) -> bytes:
-        """Return what follows the handshake. Raises: ProtocolError."""
+        """Return the data after the handshake. Raises: ProtocolError."""
         self._shake += data
         if self._steps == 0 and self._shake:
             if self._shake[0] != VERSION:
@@ -125,7 +125,7 @@ class RtmpPublisher(FlvPublisher, asyncio.BufferedProtocol):
             self._split_aggregate(data, timestamp_ms)
 
     def _split_aggregate(self, data: bytes, timestamp_ms: int) -> None:
-        """Read FLV tags in one message (section 7.1.6); their times are relative to the first one's."""
+        """Read the FLV tags of an aggregate message (section 7.1.6), whose timestamps are relative to the first one."""
         at, first_ms = 0, -1
         while at + 11 <= len(data):
             stop = at + 11 + int.from_bytes(data[at + 1 : at + 4], "big")
@@ -210,14 +210,13 @@ class RtmpPublisher(FlvPublisher, asyncio.BufferedProtocol):
     def _refuse(self, code: str, description: str) -> None:
         self._status("error", code, description)
         if self._transport is not None:
-            self._transport.close()  # After the answer has been sent.
+            self._transport.close()  # After the response has been sent.
 
-    # Reading in beats ---------------------------------------------------------------------------------------------
+    # Periodic reading ---------------------------------------------------------------------------------------------
 
     def relax(self, interval_s: float) -> None:
-        """From now on, read only at multiples of `interval_s` on the loop's clock, so that many publishers wake this
-        process together. 0: at once, the default. Not used with TLS, which loses buffered data at the end.
-        """
+        """Read only at multiples of `interval_s` on the loop's clock, so that many publishers wake this process
+        together. 0: at once, the default. Not used with TLS, which loses buffered data at the end."""
         if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
             return
         self._interval_s = interval_s
@@ -230,7 +229,7 @@ class RtmpPublisher(FlvPublisher, asyncio.BufferedProtocol):
             return
         self._transport.pause_reading()
         loop = asyncio.get_running_loop()
-        # uvloop's clock has millisecond resolution: the millisecond before a beat counts as the beat.
+        # uvloop's clock has millisecond resolution: the millisecond before a multiple counts as the multiple.
         delay_s = self._interval_s - (loop.time() + 0.001) % self._interval_s + 0.001
         self._resting = loop.call_later(delay_s, self._wake)
 

@@ -11,7 +11,7 @@ _AAC_SAMPLES = 1024
 
 
 class AudioDepacketizer(Depacketizer):
-    """G.711: a packet is a frame; a byte is a sample of one channel."""
+    """G.711: a packet is a frame, and a byte is a sample of one channel."""
 
     def __init__(
         self, codec: Codec, clock_hz: int, channels: int, emit: Emit, stats: SourceStats, clock: TrackClock
@@ -85,7 +85,7 @@ class AacDepacketizer(AudioDepacketizer):
             return None
         if stop - start < 4:
             return self._damage()
-        if _is_adts(data, start, stop):  # no AU headers at all
+        if _is_adts(data, start, stop):  # No AU headers at all.
             return self._push_adts(data, start, stop, pts, received_ns)
         count = (data[start] << 8 | data[start + 1]) // self._header_bits
         headers = int.from_bytes(data[start + 2 : start + 2 + self._header_bytes(count)], "big")
@@ -106,9 +106,8 @@ class AacDepacketizer(AudioDepacketizer):
         return None
 
     def _push_adts(self, data: memoryview, at: int, stop: int, pts: int, received_ns: int) -> None:
-        """Return complete ADTS frames (ISO/IEC 14496-3, 1.A.3.2), which some cameras send instead of the RFC 3640
-        format.
-        """
+        """Push complete ADTS frames (ISO/IEC 14496-3, 1.A.3.2), which some cameras send instead of the RFC 3640
+        format."""
         while _is_adts(data, at, stop):
             behind = at + _adts_frame_bytes(data, at)
             begin = at + _adts_header_bytes(data, at)
@@ -119,9 +118,8 @@ class AacDepacketizer(AudioDepacketizer):
         return (count * self._header_bits + 7) // 8
 
     def _add_fragment(self, data: bytes, size: int, pts: int, received_ns: int) -> None:
-        """Assemble one frame from several packets (section 3.2.3): each repeats the header with the frame's whole
-        size.
-        """
+        """Assemble one frame from several packets (section 3.2.3). The header of each contains the size of the whole
+        frame."""
         if size != self._fragment_bytes:
             self._fragment.clear()
             self._fragment_bytes = size

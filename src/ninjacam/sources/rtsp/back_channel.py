@@ -1,7 +1,7 @@
 """Sends audio to a camera's loudspeaker (ONVIF Streaming Specification, section 5.3).
 
-A session of its own, so that it cannot affect the video (docs/design/0012-talk.md). Not here: what is sent, and when
-(`ninjacam.talk`).
+Uses a separate session, so that it cannot affect the video (docs/design/0012-talk.md). Not here: the audio and its
+timing (`ninjacam.talk`).
 """
 
 import asyncio
@@ -43,10 +43,11 @@ PACKET_MS = 20
 MAX_PACKET_MS = 200
 AAC_SAMPLES = 1024
 REOLINK_SAMPLES = 1024
-"""Samples of a packet for Reolink cameras, which play shorter packets as noise (AlexxIT/go2rtc#331, #2353)."""
+"""Samples per packet for Reolink cameras, which play shorter packets as noise (AlexxIT/go2rtc#331, #2353)."""
 MAX_RATE_HZ = 48_000
 SEND_BUFFER_BYTES = 16_384
-"""Size of the kernel's buffer: with the usual megabytes, a camera that reads slowly would play old audio."""
+"""Size of the kernel's send buffer in bytes: with the usual megabytes, a camera that reads slowly would play old
+audio."""
 _REOLINK = re.compile(rb'^a=tool:BC Streaming Media|^s=Session streamed by "preview"', re.MULTILINE)
 _OFFER = "RTP/AVP/TCP;unicast;interleaved=0-1"
 _CODECS = {"PCMU": Codec.PCMU, "PCMA": Codec.PCMA, "MPEG4-GENERIC": Codec.AAC}
@@ -60,7 +61,7 @@ _NTP_EPOCH_S = 2_208_988_800
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """What the camera plays. `packet_samples`: per channel, in one packet."""
+    """The audio format that the camera plays. `packet_samples`: samples per channel in one packet."""
 
     codec: Codec
     rate_hz: int
@@ -70,7 +71,8 @@ class AudioFormat:
 
 
 class BackChannel:
-    """An open session that plays. Created by `open_back_channel`; the caller closes it. Thread: the event loop."""
+    """An open session that plays audio. Created by `open_back_channel`; the caller closes it. Thread: the event
+    loop."""
 
     def __init__(
         self, session: RtspSession, audio: AudioFormat, clock: Clock, channels: tuple[int, int], ssrc: int
@@ -88,12 +90,12 @@ class BackChannel:
 
     @property
     def ended(self) -> "asyncio.Future[None]":
-        """Receives the SourceError that ends the session."""
+        """Return the future that receives the SourceError that ends the session."""
         return self._connection.ended
 
     @property
     def unsent_bytes(self) -> int:
-        """What the camera has not read yet."""
+        """Return the number of bytes that are not sent yet."""
         return self._connection.unsent_bytes
 
     def send(self, payload: bytes, samples: int, *, begins: bool) -> None:
@@ -119,7 +121,7 @@ class BackChannel:
         return (self._first_timestamp + samples) & 0xFFFFFFFF
 
     async def keep_alive(self) -> None:
-        """Send requests in time, without end. Raises: SourceError: the session ended."""
+        """Send keep-alive requests until the session ends. Raises: SourceError: the session ended."""
         while True:
             await self._clock.sleep(max(1.0, self._session.timeout_s / 2))
             await self._session.request("OPTIONS", self._session.uri, {})
@@ -133,7 +135,7 @@ class BackChannel:
             async with asyncio.timeout(_GOODBYE_S):
                 await self._session.request("TEARDOWN", self._session.uri, {})
         except (TimeoutError, SourceError):
-            pass  # TEARDOWN is only a courtesy.
+            pass  # TEARDOWN is optional.
         finally:
             self._connection.fail(SourceEndedError("The talk has ended."))
 
@@ -141,8 +143,8 @@ class BackChannel:
 async def open_back_channel(config: SourceConfig, *, clock: Clock) -> BackChannel:
     """Connect, and start a session to which audio can be sent, within `config.open_timeout_s`.
 
-    Raises: NoLoudspeakerError, UnsupportedCommandError: the camera takes no audio that we can send;
-    CommandRejectedError: not at the moment; SourceError: as for video.
+    Raises: NoLoudspeakerError, UnsupportedCommandError: the camera accepts no audio format that we can send;
+    CommandRejectedError: it is not available at the moment; SourceError: as for video.
     """
     target = parse_url(config.url)
     auth = Authenticator(config.username, config.password)
@@ -199,9 +201,9 @@ async def _start(session: RtspSession, target: RequestTarget, clock: Clock) -> B
 
 
 def choose_format(description: Description, sdp: bytes) -> tuple[Media, AudioFormat]:
-    """Return the back channel, and the format to send: G.711 at 8 kHz, else AAC, else G.711 at another rate.
+    """Return the back channel and the audio format: G.711 at 8 kHz, else AAC, else G.711 at another rate.
 
-    Raises: NoLoudspeakerError: there is none; UnsupportedCommandError: it takes only other formats.
+    Raises: NoLoudspeakerError: there is no back channel; UnsupportedCommandError: it accepts only other formats.
     """
     offered = [
         media for media in description.media if media.kind == "audio" and "sendonly" in media.attributes
@@ -264,7 +266,8 @@ async def _set_up(session: RtspSession, uris: list[str]) -> RtspMessage:
 
 
 async def _play(session: RtspSession, uris: tuple[str, ...]) -> None:
-    """Some cameras want another URL, and some RECORD instead of PLAY (themactep/thingino-firmware#1365).
+    """Start playing. Some cameras require another URL, and some RECORD instead of PLAY
+    (themactep/thingino-firmware#1365).
 
     Raises: CommandRejectedError; SourceError: the login.
     """

@@ -1,7 +1,7 @@
 """Splits a TCP stream into RTSP messages and interleaved packets (RFC 2326, section 10.12).
 
-Each wake-up processes all received packets synchronously and in place. Garbage is skipped up to the next plausible
-message or packet, within a limit.
+Each wake-up processes all received packets synchronously and in place. Invalid data is skipped up to the next
+plausible message or packet, within a limit.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ only during the call.
 _BUFFER_BYTES = 1 << 18
 _COMPACT_BYTES = 1 << 16
 _MAX_SKIPPED_BYTES = 1 << 17
-"""Maximum number of bytes of garbage or unsolicited messages within a second; beyond it, the connection is closed."""
+"""Maximum number of bytes of invalid data or unsolicited messages within a second; beyond it, the connection is
+closed."""
 _MAX_UNSENT_BYTES = 1 << 16
 _LONG_TURN_NS = 20_000_000
-"""A wake-up that took longer is followed by an equally long pause. Honest cameras need a hundredth of it; without
-the pause, uvloop would continue to read while other cameras of this process wait.
-"""
+"""After a wake-up that took longer, reading pauses equally long. Correct cameras need a hundredth of it. Without the
+pause, uvloop would continue to read while other cameras of this process wait."""
 _DOLLAR = 0x24
 _MESSAGE_START = re.compile(rb"RTSP/\d|[A-Z_]{3,15} \S+ RTSP/", re.IGNORECASE)
 _MESSAGE_PREFIX = re.compile(rb"[A-Z_/.\d]{1,16}(?: [^\r\n]*)?", re.IGNORECASE)
 _SDP_LINES = re.compile(rb"(?:[ \t]*[A-Za-z]=[^\n]*(?:\n|\Z)|[ \t\r]*\n)*")
 _UNMEASURED_QUIET_S = 0.5
 _MEASURED_QUIET_S = 1.2
-"""A body without a length, or shorter than announced, ends when nothing has arrived for this long."""
+"""Seconds without data after which a body without a length, or shorter than announced, ends."""
 
 
 class _Waiting(NamedTuple):
@@ -54,16 +54,17 @@ class _Waiting(NamedTuple):
 
 
 class _Requests:
-    """The requests that wait for their answers."""
+    """The requests that wait for their responses."""
 
     def __init__(self) -> None:
         self._cseq = 0
         self._pending: dict[int, _Waiting] = {}
         self._abandoned: deque[int] = deque(maxlen=16)
-        """Numbers of requests that nobody waits for any more: a late response must not be taken for the next one."""
+        """Numbers of requests that are no longer awaited: a late response must not be matched with the next request.
+        """
 
     def begin(self, method: str) -> tuple[int, "asyncio.Future[RtspMessage]"]:
-        """Return the number of a new request and its answer."""
+        """Return the number of a new request and the future of its response."""
         self._cseq += 1
         answer: asyncio.Future[RtspMessage] = asyncio.get_running_loop().create_future()
         self._pending[self._cseq] = _Waiting(method, answer)
@@ -74,9 +75,8 @@ class _Requests:
             self._abandoned.append(cseq)
 
     def find(self, answer: RtspMessage) -> _Waiting | None:
-        """Return the request that this responds to. A number that matches none belongs to the oldest: some cameras
-        send 0, or count differently. Interim responses (100 Continue) match nothing.
-        """
+        """Return the request to which this response belongs. A number without a match belongs to the oldest request:
+        some cameras send 0, or count differently. Interim responses (100 Continue) match nothing."""
         if answer.status < 200:
             return None
         number = answer.cseq
@@ -95,7 +95,7 @@ class _Requests:
 
 @dataclass(slots=True)
 class _Rest:
-    """When a connection does not read: while it is paused, and between the beats at which it reads."""
+    """When a connection does not read: while it is paused, and between its periodic reads."""
 
     is_paused: bool = False
     interval_s: float = 0.0
@@ -105,7 +105,7 @@ class _Rest:
 class RtspConnection(asyncio.BufferedProtocol):
     """One TCP connection. Owner: the session that created it. `ended` receives the SourceError that ends it.
 
-    `on_request`: answers the requests of the other side; None: as a client that plays.
+    `on_request`: responds to the requests of a publisher; None: we are the client.
     """
 
     def __init__(
@@ -132,9 +132,10 @@ class RtspConnection(asyncio.BufferedProtocol):
         self.last_bytes_ns = clock.monotonic_ns()
         self.on_resync: Callable[[], None] = _nothing
         self.on_goodbye: Callable[[], None] = _nothing
-        """The camera announced the end of the session (TEARDOWN, REDIRECT), or a new description (ANNOUNCE)."""
+        """Called when the camera announces the end of the session (TEARDOWN, REDIRECT), or a new description
+        (ANNOUNCE)."""
 
-    # The event loop's side ----------------------------------------------------------------------------------------
+    # Event loop callbacks -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's.
@@ -149,7 +150,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._consume(nbytes, now_ns)
 
     def _consume(self, nbytes: int, now_ns: int) -> None:
-        """Process the buffer, of which the last `nbytes` are new."""
+        """Process the buffer, whose last `nbytes` bytes are new."""
         at, end = self._start, self._stop + nbytes
         drained = end < _BUFFER_BYTES
         buffer, view, channels = self._buffer, self._view, self._channels
@@ -182,7 +183,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         if spent_ns > _LONG_TURN_NS:
             self._rest(spent_ns / 1e9)
         elif drained and self._resting.interval_s:
-            # uvloop's clock has millisecond resolution: the millisecond before a beat counts as the beat.
+            # uvloop's clock has millisecond resolution: the millisecond before a multiple counts as the multiple.
             now_s = asyncio.get_running_loop().time() + 0.001
             self._rest(self._resting.interval_s - now_s % self._resting.interval_s + 0.001)
 
@@ -190,7 +191,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing() or self._resting.is_paused:
             return
         self._transport.pause_reading()
-        if self._resting.ends is None:  # TLS delivers buffered data in spite of a pause.
+        if self._resting.ends is None:  # TLS delivers buffered data despite a pause.
             self._resting.ends = asyncio.get_running_loop().call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
@@ -205,10 +206,10 @@ class RtspConnection(asyncio.BufferedProtocol):
         early = "" if self._spoke else " without an answer: check that this port is its RTSP port"
         self.fail(SourceEndedError(f"The camera closed the connection{early}."))
 
-    # Everything that is not an interleaved packet -----------------------------------------------------------------
+    # Data other than interleaved packets --------------------------------------------------------------------------
 
     def _read_other(self, at: int, end: int) -> int:
-        """Parse a message, or skip garbage. Return the position after it, or `at` if more bytes are needed."""
+        """Parse a message, or skip invalid data. Return the position after it, or `at` if more bytes are needed."""
         if self._buffer[at] in b"\r\n":
             self._skip(1)
             return at + 1
@@ -249,10 +250,10 @@ class RtspConnection(asyncio.BufferedProtocol):
         return stop
 
     def _end_of_body(self, data: bytes, at: int, length: int, *, is_description: bool) -> int:
-        """Return where the body that begins at `at` ends; a position beyond the data if more is to come.
+        """Return the end of the body that begins at `at`; a position beyond the data if more is to come.
 
-        The announced length is a hint. A body ends early where a packet begins, or when the camera is quiet; further
-        lines after an SDP belong to it, and a body of unknown length ends when the camera is quiet.
+        The announced length is a hint. A body ends early where a packet begins, or when the camera is silent. Lines
+        after an SDP belong to it, and a body of unknown length ends when the camera is silent.
         """
         if self._quiet is not None:
             self._quiet.cancel()
@@ -279,7 +280,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._is_quiet = False
 
     def _answer(self, message: RtspMessage) -> None:
-        """Respond to a request of the camera. An announced end of the session is believed when the media stop."""
+        """Respond to a request of the camera. An announced end of the session takes effect when the media stop."""
         if message.method in ("TEARDOWN", "REDIRECT", "ANNOUNCE"):
             self.on_goodbye()
         elif message.method not in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
@@ -299,7 +300,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         return NotACameraError(f"{what}: check the port of {self._host} (RTSP is usually 554 or 8554).")
 
     def _skip_garbage(self, data: bytes) -> int:
-        """Return how many bytes to skip to the next plausible packet or message."""
+        """Return the number of bytes before the next plausible packet or message."""
         at = 1
         end = len(data)
         while at < end:
@@ -316,20 +317,20 @@ class RtspConnection(asyncio.BufferedProtocol):
         return at
 
     def _skip(self, size_bytes: int) -> None:
-        """Raises: ProtocolError: too much within a second."""
+        """Count skipped bytes. Raises: ProtocolError: too many within a second."""
         self._skipped += size_bytes
         if self._skipped > _MAX_SKIPPED_BYTES:
             raise ProtocolError("The camera sends corrupt data instead of its stream: restart it.")
 
     @property
     def addresses(self) -> tuple[str, str, int]:
-        """Return (the camera's address, ours, the number of our interface for IPv6 or else 0)."""
+        """Return (the camera's address, our address, the scope of our interface for IPv6 or else 0)."""
         assert self._transport is not None
         peer = self._transport.get_extra_info("peername")
         own = self._transport.get_extra_info("sockname")
         return str(peer[0]), str(own[0]), int(own[3]) if len(own) > 3 else 0
 
-    # The session's side -------------------------------------------------------------------------------------------
+    # Interface for the session ------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -340,11 +341,11 @@ class RtspConnection(asyncio.BufferedProtocol):
 
     @property
     def unsent_bytes(self) -> int:
-        """The size of what was written and is not sent yet."""
+        """Return the number of written bytes that are not sent yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def limit_send_buffer(self, size_bytes: int) -> None:
-        """Limit what the kernel keeps of what was written and is not sent yet. Has no effect in a tunnel."""
+        """Limit the kernel's send buffer. Has no effect in a tunnel."""
         if self._transport is not None:
             own = self._transport.get_extra_info("socket")
             own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
@@ -367,14 +368,13 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._channels[channel] = handler
 
     def forgive(self) -> None:
-        """Reset the count of garbage: the limit is per second."""
+        """Reset the count of skipped bytes: the limit is per second."""
         self._skipped = 0
 
     def relax(self, interval_s: float) -> None:
-        """From now on, read only at multiples of `interval_s` on the loop's clock, so that many connections wake
-        this process together, and received data is processed in one batch. 0: at once, the default. Not used with
-        TLS, which loses buffered data when the camera closes.
-        """
+        """Read only at multiples of `interval_s` on the loop's clock, so that many connections wake this process
+        together, and received data is processed in one batch. 0: at once, the default. Not used with TLS, which
+        loses buffered data when the camera closes the connection."""
         if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
             return
         before_s, self._resting.interval_s = self._resting.interval_s, interval_s
@@ -394,7 +394,7 @@ class RtspConnection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def close_after_writing(self) -> None:
-        """Close the connection when what was written has been sent."""
+        """Close the connection when all written data has been sent."""
         if self._transport is not None:
             self._transport.close()
 
@@ -412,4 +412,4 @@ class RtspConnection(asyncio.BufferedProtocol):
 
 
 def _nothing() -> None:
-    """Nobody needs to know."""
+    """Do nothing: the default of `on_goodbye`."""

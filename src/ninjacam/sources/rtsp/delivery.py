@@ -1,5 +1,4 @@
-"""How packets of a session are delivered: the interface of all deliveries, and the Transport header that negotiates
-one.
+"""The delivery of a session's packets: the interface, and the Transport header that negotiates a delivery.
 
 Implementations: `interleaved` (over the TCP connection), `udp` (unicast and multicast).
 """
@@ -14,7 +13,8 @@ OnRtcp = Callable[[RtspTrack, bytes, int], None]
 
 
 class Delivery(Protocol):
-    """Owner: the session, which offers a Transport for each track and passes on the camera's response."""
+    """A way to receive packets. Owner: the session, which offers a Transport for each track and passes the camera's
+    response."""
 
     refusal: str
     """Message for the user if the camera refuses this delivery (status 461)."""
@@ -39,10 +39,10 @@ class Delivery(Protocol):
         """Process the camera's response to an offer; "": it contained none. Raises: SourceError."""
 
     def listen(self, on_rtcp: OnRtcp) -> None:
-        """Start to accept packets and pass RTP to the receivers of the tracks."""
+        """Start to receive packets, and pass RTP to the receivers of the tracks."""
 
     async def wait_for_media(self) -> None:
-        """Called after PLAY. Raises: SourceTimeoutError: no packets arrive."""
+        """Wait for packets after PLAY. Raises: SourceTimeoutError: no packets arrive."""
 
     def send_rtcp(self, track: RtspTrack, data: bytes) -> None: ...
 
@@ -58,7 +58,8 @@ class Delivery(Protocol):
 
 
 def transport_parameters(header: str) -> dict[str, str]:
-    """Return the parameters of a Transport header, names in lower case; of several alternatives, the first."""
+    """Return the parameters of a Transport header, names in lower case. Of several alternatives, only the first is
+    used."""
     found: dict[str, str] = {}
     for item in header.partition(",")[0].split(";")[:32]:
         name, _, value = item.partition("=")

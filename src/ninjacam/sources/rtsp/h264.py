@@ -72,7 +72,7 @@ class H264Depacketizer(AccessUnits):
             self._push_fragment(data, start, start + 4, stop)
         elif kind == 0 and bytes(data[start : start + 3]) in (b"\x00\x00\x00", b"\x00\x00\x01"):
             self.following = b""
-            self._begin(EMBEDDED, data, start + 1, stop)  # Annex B inside of RTP
+            self._begin(EMBEDDED, data, start + 1, stop)  # Annex B inside RTP.
             self._unit += data[start:stop]
 
     def _split(self, data: memoryview, at: int, stop: int, between: int) -> None:

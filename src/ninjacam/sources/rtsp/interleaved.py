@@ -15,7 +15,7 @@ class Interleaved:
 
     def __init__(self, connection: RtspConnection) -> None:
         self._connection = connection
-        self._tracks: list[tuple[RtspTrack, int, int]] = []  # with its RTP and its RTCP channel
+        self._tracks: list[tuple[RtspTrack, int, int]] = []  # Tracks with their RTP and RTCP channels.
 
     @property
     def bytes_received(self) -> int:
@@ -70,7 +70,8 @@ class Interleaved:
 
 
 def _reports(tracks: list[RtspTrack], on_rtcp: OnRtcp) -> ChannelHandler:
-    """Handles reports; and media, if the camera mistakes this channel for that of its media, and sends none there."""
+    """Return a handler of reports. It also passes on media, in case the camera confuses this channel with its media
+    channel and sends no media there."""
     mistaken = False
 
     def handle(data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
@@ -88,7 +89,8 @@ def _reports(tracks: list[RtspTrack], on_rtcp: OnRtcp) -> ChannelHandler:
 
 
 def _shared(carried: list[RtspTrack], reported: list[RtspTrack], on_rtcp: OnRtcp) -> ChannelHandler:
-    """A channel with several streams: the payload type identifies the stream; the first one if several share it."""
+    """Return a handler of a channel with several streams. The payload type identifies the stream; if several share
+    it, the first one."""
     by_type = {track.payload_type: track.receiver.receive for track in reversed(carried)}
     reports = _reports(reported, on_rtcp)
 
@@ -97,7 +99,7 @@ def _shared(carried: list[RtspTrack], reported: list[RtspTrack], on_rtcp: OnRtcp
             return stop
         second = data[start + 1]
         receive = reports if is_rtcp(second) else by_type.get(second & 0x7F)
-        # Only up to `stop`: what follows may belong to another track.
+        # Only up to `stop`: the data after it may belong to another track.
         return receive(data, start, stop, stop, received_ns) if receive else stop
 
     return handle

@@ -1,4 +1,4 @@
-"""MJPEG over RTP (RFC 2435): complete JFIF images from scan data and the short headers that describe it."""
+"""MJPEG over RTP (RFC 2435): builds complete JFIF images from scan data and its short headers."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,8 +43,7 @@ def quantization_tables(quality: int) -> bytes:
 @dataclass(frozen=True, slots=True)
 class JpegExtension:
     """Data of a header extension for the next image (ONVIF Streaming Specification, 5.1.4): JPEG segments that
-    replace those derived by RFC 2435. Empty if missing; the size is (0, 0) without a frame header.
-    """
+    replace those derived by RFC 2435. Empty if missing; the size is (0, 0) without a frame header."""
 
     frame: bytes = b""
     tables: bytes = b""
@@ -94,9 +93,8 @@ def jfif_header(
     restart: int,
     extension: JpegExtension = _NO_EXTENSION,
 ) -> bytes:
-    """Return all of a JPEG before its scan data. `kind` 0: 4:2:2, 1: 4:2:0; `precision` bit n: table n has 16-bit
-    values.
-    """
+    """Return a JPEG's headers up to its scan data. `kind` 0: 4:2:2, 1: 4:2:0; `precision` bit n: table n has 16-bit
+    values."""
     parts = [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"]
     at = index = 0
     while at < len(tables) and index < 4:
@@ -189,7 +187,8 @@ class JpegDepacketizer(Depacketizer):
             self._close()
 
     def _turn(self, pts: int, offset: int) -> None:
-        """A packet has come whose data belong at `offset` of the picture at `pts`: is it another picture?"""
+        """Begin another picture if a packet with data at `offset` of the picture at `pts` does not belong to the
+        current one."""
         if pts != self._pts or (not offset and self._scan):
             if self._scan or self._damaged:
                 self._trust.confirm()
@@ -201,13 +200,13 @@ class JpegDepacketizer(Depacketizer):
             self._trust.disprove(0)
 
     def _ends(self) -> bool:
-        """Return whether the data itself shows that it is complete."""
+        """Return whether the data ends with the end of an image."""
         return self._scan.endswith(_END) or (
             not self._scan[-1:].strip(b"\x00") and self._scan.rstrip(b"\x00").endswith(_END)
         )
 
     def _read_headers(self, data: memoryview, start: int, stop: int, offset: int) -> int:
-        """Return where the scan data begins; -1: malformed. The first packet of an image creates its JFIF header."""
+        """Return the start of the scan data; -1: malformed. The first packet of an image creates its JFIF header."""
         kind, quality = data[start + 4], data[start + 5]
         at = start + 8
         restart = 0
@@ -235,16 +234,16 @@ class JpegDepacketizer(Depacketizer):
         return at
 
     def _find_size(self, extension: JpegExtension, width_px: int, height_px: int) -> tuple[int, int]:
-        """The size of the extension, else that of the packet, else that of the SDP."""
+        """Return the size from the extension, else from the packet, else from the SDP."""
         return (
             extension.size_px[0] or width_px or self._size_px[0],
             extension.size_px[1] or height_px or self._size_px[1],
         )
 
     def _read_tables(self, data: memoryview, at: int, stop: int, quality: int) -> tuple[int, int, bytes]:
-        """Return where the tables at `at` end (-1: malformed), their precision and the tables.
+        """Return the end of the tables at `at` (-1: malformed), their precision and the tables.
 
-        Those of a `quality` below 255 are valid for the pictures that come without them (RFC 2435, 3.1.8).
+        Tables of a `quality` below 255 apply to later pictures without tables (RFC 2435, 3.1.8).
         """
         length = data[at + 2] << 8 | data[at + 3] if at + 4 <= stop else -1
         behind = at + 4 + length

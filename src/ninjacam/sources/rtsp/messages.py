@@ -1,4 +1,4 @@
-"""Parses heads of RTSP and HTTP/1 messages and writes requests, all with limits."""
+"""Parses the heads of RTSP and HTTP/1 messages and writes requests, with limits."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,8 @@ class RtspMessage:
 
     @property
     def cseq(self) -> int | None:
-        """Return the sender's number; None: missing or malformed. Only a hint: cameras get it wrong."""
+        """Return the sender's sequence number; None: missing or malformed. Only a hint: some cameras send wrong
+        numbers."""
         text = self.header("cseq")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
@@ -93,7 +94,8 @@ def format_response(
 
 
 def checked_lines(lines: list[str]) -> bytes:
-    """Raises: ProtocolError: a value contains a line break, so a camera (or a URL) could inject headers."""
+    """Return the encoded head. Raises: ProtocolError: a value contains a line break, so a camera (or a URL) could
+    inject headers."""
     if any("\r" in line or "\n" in line for line in lines):
         raise ProtocolError("The URL, or something the camera said, holds a line break.")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")

@@ -1,6 +1,5 @@
-"""One publisher over RTSP (ANNOUNCE and RECORD, RFC 2326), TCP only. It becomes the source of the camera whose key it
-has.
-"""
+"""One publisher over RTSP (ANNOUNCE and RECORD, RFC 2326), TCP only. It becomes the source of the camera with its
+key."""
 
 import asyncio
 import re
@@ -56,7 +55,7 @@ class RtspPublisher:
 
     @property
     def is_publishing(self) -> bool:
-        """Return whether it has sent a first packet of video."""
+        """Return whether it has sent its first video packet."""
         return self._source is not None and self._source.media_ns() > 0
 
     @property
@@ -111,7 +110,7 @@ class RtspPublisher:
             self._claiming = asyncio.create_task(self._claim(request, found[1]), name="rtsp-claim")
 
     async def _claim(self, request: RtspMessage, key: str) -> None:
-        """The publisher gets the camera's place only if its description can be used."""
+        """Claim the camera's place, unless the publisher's description is unusable."""
         try:
             self._description = parse_sdp(request.body)
             place = await self._places.claim(key, self)
@@ -134,7 +133,7 @@ class RtspPublisher:
         self.connection.close_after_writing()
 
     def _set_up(self, request: RtspMessage) -> None:
-        """Tracks that are not read are granted, too: some publishers give up otherwise."""
+        """Grant a track, even one that is not read: some publishers give up otherwise."""
         if self._source is None:
             self._answer(request, 455)
             return
@@ -157,7 +156,7 @@ class RtspPublisher:
         self._answer(request, 200, {"Transport": granted, "Session": session})
 
     def _find(self, uri: str) -> RtspTrack | None:
-        """Return the track that a SETUP names: by the end of its URL; the only one if there is no other."""
+        """Return the track that a SETUP requests, by the end of its URL; a single track always matches."""
         path = uri.rstrip("/")
         for track in self._offered:
             if track.control and path.endswith(track.control.rstrip("/")):
@@ -174,7 +173,7 @@ class RtspPublisher:
         self.connection.pause()
         self._place.deliver(self._source)
 
-    # What the source needs of its session ----------------------------------------------------------------------------
+    # Session interface of the source --------------------------------------------------------------------------------
 
     @property
     def delivery(self) -> Interleaved:
@@ -189,7 +188,7 @@ class RtspPublisher:
 
 
 class PublishedRtsp(RtspSource):
-    """The publisher keeps the session alive, and ends it."""
+    """A source whose publisher keeps the session alive, and ends it."""
 
     def __init__(self, publisher: RtspPublisher, place: PublishPlace, clock: Clock) -> None:
         super().__init__(publisher, place.config, clock)

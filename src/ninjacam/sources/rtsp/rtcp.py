@@ -7,7 +7,7 @@ NTP_UNIX_OFFSET_S = 2_208_988_800
 SENDER_REPORT, RECEIVER_REPORT, DESCRIPTION, GOODBYE = 200, 201, 202, 203
 _SENDER = struct.Struct(">IIIII")
 MIN_JITTER_FRAMES = 32
-"""Number of frames after which the jitter is known: it is averaged over 16."""
+"""Number of frames after which the jitter is known. It is averaged over 16 frames."""
 _MAX_PAUSE_S = 10
 
 
@@ -22,9 +22,8 @@ class SenderReport:
 
 
 def parse_rtcp(data: bytes) -> tuple[SenderReport | None, set[int]]:
-    """Return (the sender report or None; the sources that sent BYE) of a compound packet, up to where it is
-    malformed.
-    """
+    """Return (the sender report or None; the synchronization sources that sent BYE) of a compound packet, up to its
+    first malformed part."""
     report: SenderReport | None = None
     gone: set[int] = set()
     at = 0
@@ -48,9 +47,8 @@ def parse_rtcp(data: bytes) -> tuple[SenderReport | None, set[int]]:
 
 @dataclass(slots=True)
 class ReceptionState:
-    """Reception statistics of one source. `packets` counts received packets in order, `earlier_packets` those of
-    earlier sources and sequences.
-    """
+    """Reception statistics of one synchronization source. `packets` counts received packets in order,
+    `earlier_packets` those of earlier sources and sequences."""
 
     clock_hz: int
     ssrc: int = -1
@@ -75,7 +73,8 @@ class ReceptionState:
         self._reported_expected = self._reported_packets = 0
 
     def set_read_at_once(self, *, is_read_at_once: bool) -> None:
-        """Packets that are read later than they arrive do not show the jitter, which then keeps its last value."""
+        """Set whether packets are read when they arrive. Otherwise the jitter cannot be measured and keeps its last
+        value."""
         if is_read_at_once and not self._is_read_at_once:
             self._transit, self._frames = 0.0, 0
         self._is_read_at_once = is_read_at_once
@@ -87,8 +86,8 @@ class ReceptionState:
         return self.jitter / self.clock_hz if is_known else None
 
     def note_arrival(self, pts: int, received_ns: int) -> None:
-        """RFC 3550, A.8, once per frame: the packets of a frame share its timestamp and would count as jitter. Not
-        for B-frames, which the camera sends later than frames that are displayed after them.
+        """Update the jitter, once per frame (RFC 3550, A.8): the packets of a frame share its timestamp and would
+        count as jitter. Not for B-frames, which the camera sends later than frames that are displayed after them.
         """
         if not self._is_read_at_once:
             return
@@ -104,7 +103,7 @@ class ReceptionState:
         self._transit = transit
 
     def report_block(self, next_sequence: int, now_ns: int) -> bytes:
-        """RFC 3550, section 6.4.1. `next_sequence`: the next expected number, 16 bits."""
+        """Return a report block (RFC 3550, section 6.4.1). `next_sequence`: the next expected number, 16 bits."""
         received = self.packets
         expected = received + (next_sequence - self.first_sequence - received & 0xFFFF)
         lost = max(0, expected - received)

@@ -1,7 +1,7 @@
 """One RTP stream (RFC 3550): headers, order, loss, time. Passes payloads to a depacketizer in order.
 
-The fast path is `receive` with the expected packet. Most packets are the middle of large frames and differ only in
-their number; those are processed in batches. The reorder buffer is used only while something is missing.
+The fast path is `receive` with the expected packet. Most packets are in the middle of large frames and differ only
+in their number; they are processed in batches. The reorder buffer is used only while packets are missing.
 """
 
 import struct
@@ -28,7 +28,8 @@ UNANNOUNCED_NS = 300_000_000
 SILENCE_NS = 1_000_000_000
 """A stream that is silent for this long may have a new synchronization source."""
 MIN_ESTABLISHED_PACKETS = 8
-"""An unannounced source that has sent less is replaced by the next one at once."""
+"""A synchronization source that was not announced and has sent fewer packets is replaced by the next one at once.
+"""
 MAX_STRANGERS_BYTES = 4 << 20
 
 
@@ -37,12 +38,11 @@ MAX_DOUBTS = 2_000
 
 
 class Depacketizer(Protocol):
-    """Assembles payloads and emits packets. One per track; payloads arrive in order. Formats whose packets each
-    carry more than their number leave `following` empty, and inherit `extend`.
-    """
+    """Assembles payloads and emits packets. One per track; payloads arrive in order. Formats without packets that
+    differ only in their number leave `following` empty, and inherit `extend`."""
 
     following: bytes = b""
-    """The head of a packet that only continues the data of the last pushed one."""
+    """The head of a packet that only continues the data of the previous packet."""
     received_ns: int = 0
     """Monotonic time of the last payload."""
 
@@ -52,22 +52,22 @@ class Depacketizer(Protocol):
         """
 
     def gap(self) -> None:
-        """Packets are missing before the next one."""
+        """Mark a loss before the next packet."""
 
     def restart(self) -> None:
-        """The sequence numbers restart; nothing is missing."""
+        """Accept a restart of the sequence numbers. No data is missing."""
         self.gap()
 
     def settle(self, now_ns: int) -> None:
-        """Called now and then: deliver data that waits for more, if nothing has arrived for long."""
+        """Deliver pending data if nothing has arrived for a long time. Called periodically."""
         return
 
     def take_extension(self, profile: int, data: bytes) -> None:
-        """The packet of the next payload has this header extension (RFC 3550, 5.3.1)."""
+        """Process a header extension (RFC 3550, 5.3.1) of the next payload's packet."""
         return
 
     def extend(self, bodies: list[bytes]) -> None:
-        """Add the next payloads, which had the head `following`, without it."""
+        """Add the next payloads, without the head `following` that they had."""
         raise AssertionError("nothing was to follow")
 
 
@@ -81,10 +81,11 @@ class _Announced:
 
 
 class RtpReceiver:
-    """Owner: the connection's event loop. `receive` is called for each packet of the track's RTP channel.
+    """Receives one stream. Owner: the connection's event loop. `receive` is called for each packet of the track's
+    RTP channel.
 
-    `ordered`: over TCP, where packets cannot arrive late: a missing number is a loss at once, and a step back a new
-    sequence. False: over UDP; packets wait for missing ones.
+    `ordered`: True over TCP, where packets cannot arrive late: a missing number is a loss at once, and a step back a
+    new sequence. False over UDP: packets wait for missing ones.
     """
 
     def __init__(
@@ -118,9 +119,8 @@ class RtpReceiver:
         self.reception = ReceptionState(clock_hz)
 
     def announce(self, ssrc: int | None = None, sequence: int | None = None) -> None:
-        """Set what the camera announced in its responses to SETUP (ssrc) and PLAY (seq in RTP-Info). A hint: another
-        stream is accepted if it turns out to be the only one.
-        """
+        """Set the announcement in the camera's responses to SETUP (ssrc) and PLAY (seq in RTP-Info). Only a hint:
+        another stream is accepted if no other arrives."""
         if ssrc is not None:
             self._announced.ssrc = ssrc
         if sequence is not None:
@@ -132,21 +132,20 @@ class RtpReceiver:
 
     def doubt(self, find: Callable[[bytes], Depacketizer | None]) -> None:
         """Pass the first payloads of each sequence to `find`, which returns the depacketizer for their codec if it
-        recognizes it: some cameras announce another codec than they send.
-        """
+        recognizes it. Some cameras announce another codec than they send."""
         self._find = find
         self._look_again()
 
     @property
     def media_ns(self) -> int:
-        """Monotonic time of the last packet; 0: none yet."""
+        """Return the monotonic time of the last packet; 0: none yet."""
         return self._depacketizer.received_ns
 
     def settle(self, now_ns: int) -> None:
         self._depacketizer.settle(now_ns)
 
     def receive(self, data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
-        """A `ChannelHandler`."""
+        """Process packets, as a `ChannelHandler`."""
         behind = stop
         if stop - start < 12:
             return behind
@@ -195,8 +194,7 @@ class RtpReceiver:
 
     def _payload_bounds(self, data: memoryview, start: int, stop: int, first: int) -> tuple[int, int]:
         """Return the bounds of the payload after CSRCs and extension, without padding. A field that exceeds the
-        packet is ignored.
-        """
+        packet is ignored."""
         sources = start + 4 * (first & 0x0F)
         if sources <= stop:
             start = sources
@@ -211,9 +209,8 @@ class RtpReceiver:
         return start, stop
 
     def _take_like(self, data: memoryview, first: int, at: int, end: int, head: bytes) -> int:
-        """Process the packets from `at` on that differ from the one framed at `first` only in their number: same
-        length and time, and `head` at the start of the payload. Return the position after them.
-        """
+        """Process the packets from `at` that differ from the one framed at `first` only in their number: same length
+        and time, and `head` at the start of the payload. Return the position after them."""
         if first < 0:
             return at
         size_bytes = at - first
@@ -233,7 +230,7 @@ class RtpReceiver:
         return at + len(bodies) * size_bytes
 
     def resync(self) -> None:
-        """Bytes were skipped on the wire: the next packet may follow a loss."""
+        """Note that bytes were skipped in the stream: the next packet may follow a loss."""
         self._depacketizer.gap()
 
     def receive_rtcp(self, data: bytes, received_ns: int) -> bool:
@@ -250,7 +247,7 @@ class RtpReceiver:
         return receiver_report(own_ssrc, block)
 
     def _pts_of(self, timestamp: int) -> int:
-        """Return an RTP timestamp near the newest one, unwrapped."""
+        """Return an RTP timestamp as an unwrapped time near the newest one."""
         if self._timestamp < 0:
             return timestamp
         difference = timestamp - self._timestamp & 0xFFFF_FFFF
@@ -266,9 +263,9 @@ class RtpReceiver:
         self.reception.note_arrival(self._pts, received_ns)
 
     def _recognise(self, data: memoryview, start: int, stop: int, received_ns: int) -> bool:
-        """Return whether a packet with another source or payload type belongs to the stream, and is to be processed
-        now. Such packets are kept for a while, and processed together if they turn out to be the stream.
-        """
+        """Return whether a packet with another synchronization source or payload type belongs to the stream, and can
+        be processed now. Such packets are kept for some time, and processed together if they turn out to be the
+        stream."""
         _, second, sequence, _, ssrc = _HEADER.unpack_from(data, start)
         kind = second & 0x7F
         if 72 <= kind <= 76:  # RTCP on this channel (RFC 5761, section 4).
@@ -303,7 +300,7 @@ class RtpReceiver:
         return ssrc == self._announced.ssrc or sequence == self._announced.sequence
 
     def _must_accept(self, strangers: "_Strangers", received_ns: int) -> bool:
-        """Return whether the kept packets are the stream, because nothing else arrives."""
+        """Return whether to accept the kept packets as the stream, because no other packets arrive."""
         if len(strangers.packets) < 2:
             return False
         if self._expected < 0:
@@ -313,7 +310,7 @@ class RtpReceiver:
         return received_ns - self._depacketizer.received_ns > SILENCE_NS
 
     def _adopt(self, kind: int, ssrc: int, sequence: int) -> None:
-        """The stream has this payload type and synchronization source from now on."""
+        """Switch the stream to this payload type and synchronization source."""
         self._payload_type = kind
         self._use(self._formats.get(kind, self._depacketizer))
         self._announced.is_confirmed = ssrc == self._announced.ssrc or (
@@ -347,7 +344,7 @@ class RtpReceiver:
             self._doubts, self._push = MAX_DOUBTS, self._push_doubtful
 
     def _restart(self, ssrc: int, sequence: int) -> None:
-        """A new sequence, and possibly a new time line."""
+        """Begin a new sequence, possibly with a new time line."""
         if self._expected >= 0:
             self._held.clear()
             if ssrc != self.reception.ssrc:
@@ -364,10 +361,10 @@ class RtpReceiver:
         self._odd_numbers = self._odd_numbers + 1 if reception.packets == self._odd_at else 1
         ahead = sequence - self._expected & 0xFFFF
         if self._odd_numbers > MAX_ODD_NUMBERS or (ahead == 1 and sequence == 1):
-            pass  # They do not count; or 0 is skipped at the wrap-around.
+            pass  # Numbers are ignored; or 0 is skipped at the wrap-around.
         elif ahead == 0xFFFF:
             self._odd_at = reception.packets
-            return False  # the last one again
+            return False  # A repeated packet.
         elif ahead <= _MAX_JUMP:
             self._stats.packets_lost += ahead
             self._depacketizer.gap()
@@ -391,7 +388,7 @@ class RtpReceiver:
     ) -> None:
         ahead = sequence - self._expected & 0xFFFF
         if ahead > 0xFFFF - _MAX_JUMP:
-            return  # Late or duplicate: its place was given up.
+            return  # Late or duplicate: it was already given up.
         if ahead > _MAX_JUMP:
             self._restart(self.reception.ssrc, sequence)
             self._hold_and_release(sequence, (timestamp, marker, bytes(data[start:stop]), received_ns))
@@ -408,7 +405,7 @@ class RtpReceiver:
             self._release()
 
     def _give_up(self, received_ns: int) -> None:
-        """Missing packets will not arrive: continue after them."""
+        """Continue after missing packets that will not arrive."""
         nearest = min(self._held, key=lambda sequence: sequence - self._expected & 0xFFFF)
         lost = nearest - self._expected & 0xFFFF
         self._stats.packets_lost += lost
@@ -436,20 +433,22 @@ def _layout(size_bytes: int, rest_bytes: int) -> struct.Struct:
 
 
 class _Strangers:
-    """Consecutive packets of one other source, which may turn out to be the stream. Bounded. Owner: a receiver."""
+    """Consecutive packets of one other synchronization source, which may turn out to be the stream. Bounded. Owner:
+    a receiver."""
 
     def __init__(self) -> None:
         self.packets: list[tuple[bytes, int]] = []
         """(packet, time of reception)"""
         self.first_ns = 0
-        """When the first stranger of all came."""
+        """Arrival time of the first packet of any other source."""
         self.since_ns = 0
         self._size_bytes = 0
         self._source = (-1, -1)
         self._expected = -1
 
     def add(self, packet: bytes, kind: int, ssrc: int, sequence: int, received_ns: int, ours_ns: int) -> None:
-        """`ours_ns`: when the stream's own last packet arrived; packets kept before that do not belong to it."""
+        """Add a packet. `ours_ns`: arrival time of the stream's last packet; packets kept before that do not belong
+        to it."""
         is_more = self.go_on_with(kind, ssrc, sequence) and self.since_ns >= ours_ns
         if not is_more or self._size_bytes > MAX_STRANGERS_BYTES:
             self.packets.clear()

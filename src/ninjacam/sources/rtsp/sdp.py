@@ -78,7 +78,7 @@ class _Note:
 
 
 def parse_sdp(body: bytes) -> Description:
-    """Raises: ProtocolError: too long."""
+    """Parse an SDP. Raises: ProtocolError: too long."""
     if len(body) > MAX_SDP_BYTES:
         raise ProtocolError("The camera's description of its streams is too long.")
     lines = re.split(r"\r\n|\n|\r", body.decode("utf-8", "surrogateescape"))
@@ -123,7 +123,7 @@ def _apply(notes: list[_Note], sections: list[Media]) -> None:
     for note in [note for note in notes if not _apply_to_own(note)]:
         named = [each for section in sections if (each := section.format_of(note.payload_type))]
         if not named and note.media and len(note.media.formats) == 1:
-            named = note.media.formats  # The number is wrong, but there is only one candidate.
+            named = note.media.formats  # The number is wrong, but only one format is possible.
         for each in named:
             _apply_to(each, note, override=False)
     for section in sections:
@@ -133,12 +133,12 @@ def _apply(notes: list[_Note], sections: list[Media]) -> None:
 
 
 def _apply_to_own(note: _Note) -> bool:
-    """Apply a note to the format of its own section; whether there is one."""
+    """Apply a note to the format of its own section. Return whether there is one."""
     if note.media is None:
         return False
     own = note.media.format_of(note.payload_type)
     if own is None and not note.media.formats and note.name == "rtpmap":
-        own = Format(note.payload_type)  # The m= line listed none.
+        own = Format(note.payload_type)  # The m= line did not list it.
         note.media.formats.append(own)
     if own is not None:
         _apply_to(own, note, override=True)
@@ -177,7 +177,7 @@ def sprop_annexb(form: Format) -> bytes:
                 nal = base64.b64decode(text + "=" * (-len(text) % 4))
             except (binascii.Error, ValueError):
                 continue
-            nal = nal.removeprefix(START_CODE)  # some cameras
+            nal = nal.removeprefix(START_CODE)  # Some cameras include start codes.
             if nal:
                 parts += (START_CODE, nal)
     return b"".join(parts)

@@ -43,16 +43,15 @@ from ninjacam.sources.urls import (
 
 MAX_REDIRECTS = 3
 MAX_HANG_UPS = 3
-"""Maximum number of reconnects if the camera closes the connection while opening, each with fewer requests or with a
-login.
-"""
+"""Maximum number of reconnects if the camera closes the connection during the opening, each with fewer requests or
+with a login."""
 BUSY_PAUSE_S = 1.0
-"""Seconds until a camera that has refused our transport has ended that session."""
+"""Seconds that a camera needs to end the session for which it refused our transport."""
 _OPTIONAL_S = 2.0
 """Seconds to wait for an optional response."""
 _REDIRECTS = (301, 302, 303, 305, 307, 308)
 FINAL = (401, 403, 453, 461, 503, *_REDIRECTS)
-"""Statuses that another form of the request does not change."""
+"""Statuses that no variant of the request can change."""
 _SCHEMES = ("rtsp", "rtsps")
 _Answer = TypeVar("_Answer")
 
@@ -76,7 +75,7 @@ class OptionRefusedError(ProtocolError):
 
 @dataclass(slots=True)
 class _Attempt:
-    """What is requested on one connection. `asked`: the last request. `knew_login`: the challenge came earlier."""
+    """The requests of one connection attempt. `asked`: the last request. `knew_login`: the challenge came earlier."""
 
     options: bool = True
     audio: bool = True
@@ -84,7 +83,7 @@ class _Attempt:
     knew_login: bool = False
 
     def less(self, auth: Authenticator) -> "_Attempt | None":
-        """Return the next attempt after the camera has closed the connection; None: there is nothing else to try."""
+        """Return the next attempt after the camera has closed the connection; None: no attempts are left."""
         if auth.is_challenged and not self.knew_login:
             return _Attempt(self.options, self.audio)
         if self.asked == "OPTIONS" and self.options:
@@ -114,7 +113,7 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
 
 @dataclass(slots=True)
 class _Opening:
-    """What has been learned about a camera by the attempts so far. Its methods prepare the next attempt, or raise."""
+    """The results of previous attempts to open a camera. Its methods prepare the next attempt, or raise."""
 
     target: RequestTarget
     config: SourceConfig
@@ -144,7 +143,7 @@ class _Opening:
         self._begin_again()
 
     async def wait_until_free(self, error: _BusyError) -> None:
-        """GStreamer is busy while it ends the session that it has refused."""
+        """Wait until the camera is free. GStreamer is busy while it ends the session that it has refused."""
         if self.refused is None or self.has_waited:
             raise error from None
         self.has_waited = True
@@ -188,7 +187,7 @@ def follow_redirect(
     following = redirect_target(target, location, _SCHEMES)
     if not carries_login(target, following):
         config = replace(config, username="", password="")
-    # A login in the Location is only for that target; ours is only for our host.
+    # A login in the Location is used only for that target; our login only for our host.
     return following, config, Authenticator(*login_of(location) or (config.username, config.password))
 
 
@@ -208,7 +207,7 @@ async def _open_once(
 
 
 async def connect_rtsp(target: RequestTarget, config: SourceConfig, clock: Clock) -> RtspConnection:
-    """Connect, through HTTP if the URL says so. The caller sets the deadline. Raises: SourceError."""
+    """Connect, through an HTTP tunnel if the URL requests one. The caller sets the deadline. Raises: SourceError."""
     if target.tunnel:
         return await connect_tunnel(target, config, clock)
     _, connection = await addresses.connect(
@@ -272,9 +271,8 @@ class RtspSession:
         return source
 
     async def _ask_options(self) -> None:
-        """Ask what the camera supports. Some refuse the request, or do not respond: optional methods are then not
-        used.
-        """
+        """Request the supported methods. Some cameras refuse the request, or do not respond: optional methods are
+        then not used."""
         answer = await _within(
             min(_OPTIONAL_S, self._config.open_timeout_s / 4), self.request("OPTIONS", self._target.uri, {})
         )
@@ -305,9 +303,9 @@ class RtspSession:
     async def _set_up_video(
         self, description: Description, base: str, source: RtspSource, *, audio: bool
     ) -> list[RtspTrack]:
-        """Set up the first video that the camera grants. Returns it, and the sound that is offered.
+        """Set up the first video track that the camera grants. Return it, and the offered audio track.
 
-        Raises: SourceError: there is none; why the first one was refused.
+        Raises: SourceError: no track is granted; the error of the first one.
         """
         refused: SourceError | None = None
         for skip in range(MAX_MEDIA):
@@ -334,7 +332,7 @@ class RtspSession:
         raise refused
 
     async def _set_up(self, index: int, track: RtspTrack, base: str) -> None:
-        """Raises: SourceError: the camera refuses the track with every URL."""
+        """Set up a track. Raises: SourceError: the camera refuses it with every URL."""
         refused: RtspMessage | None = None
         for uri in control_uris(base, track.control, self._target):
             for offer in self.delivery.offers(index):
@@ -376,7 +374,7 @@ class RtspSession:
                 track.receiver.announce(sequence=int(found[1]))
 
     async def _play(self, base: str, tracks: list[RtspTrack]) -> None:
-        """Play all tracks at once; if the camera refuses, in the other forms that cameras require.
+        """Play all tracks at once. If the camera refuses, try the other forms that cameras require.
 
         Raises: SourceError: the camera refuses all of them.
         """
@@ -401,7 +399,7 @@ class RtspSession:
     async def _ask_to_play(
         self, uri: str, headers: dict[str, str], tracks: list[RtspTrack]
     ) -> RtspMessage | None:
-        """None: the camera plays, but does not respond."""
+        """Return the response; None: the camera plays, but does not respond."""
         asking = asyncio.ensure_future(self.request("PLAY", uri, headers))
         try:
             await asyncio.wait((asking,), timeout=_OPTIONAL_S)
@@ -445,7 +443,7 @@ class RtspSession:
         return answer
 
     def check(self, method: str, answer: RtspMessage) -> None:
-        """Raises: SourceError: the response is an error; the only table from RTSP statuses to errors."""
+        """Raises: SourceError: the response is an error. This is the only mapping from RTSP statuses to errors."""
         status = answer.status
         if 200 <= status < 300:
             return
@@ -465,12 +463,12 @@ class RtspSession:
             raise _BusyError("The camera is busy: it may serve too many viewers already.")
         if status == 551:
             raise OptionRefusedError(f"The camera does not support what {method} requires (status 551).")
-        # Without its reason phrase, which may repeat our request including secrets.
+        # Without the reason phrase, which may repeat our request including secrets.
         raise ProtocolError(f"The camera refused {method} (status {status}).")
 
 
 async def _within(seconds: float, asking: Coroutine[None, None, _Answer]) -> _Answer | None:
-    """None: no response in time."""
+    """Return the result; None: no response in time."""
     try:
         async with asyncio.timeout(seconds):
             return await asking

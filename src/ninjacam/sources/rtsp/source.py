@@ -21,7 +21,7 @@ MAX_EARLY_BYTES = 16 << 20
 _TICK_S = 1.0
 _GOODBYE_S = 0.5
 _GOODBYE_TICKS = 3
-"""Seconds of video after a BYE after which the BYE is assumed to be for another stream."""
+"""Seconds of video after which a BYE is assumed to be for another stream."""
 
 
 class ControlSession(Protocol):
@@ -63,9 +63,9 @@ class RtspSource(Source):
         self._seen_packets = 0
         self._clock_offset = ClockOffset()
         self._compared_ns = 0
-        """Time of the last sender report whose clock was compared."""
+        """Time of the last compared sender report."""
         self._goodbye_ticks: int | None = None
-        """Time since the camera sent BYE; None: it has not, or it continued."""
+        """Seconds since the camera sent BYE; None: it did not, or it continued."""
 
     def attach(self, tracks: list[RtspTrack]) -> None:
         """Listen to the tracks that the camera has granted, the video first."""
@@ -121,12 +121,12 @@ class RtspSource(Source):
                     self._delivery.resume()
                     await self._session.request("TEARDOWN", self._session.uri, {})
             except (TimeoutError, SourceError):
-                pass  # TEARDOWN is only a courtesy.
+                pass  # TEARDOWN is optional.
         self._delivery.close()
         self._connection.fail(SourceEndedError("The camera was closed."))
 
     def _keep_early(self, packet: Packet) -> None:
-        """Packets that arrive before `run`: some cameras send before they respond to PLAY."""
+        """Keep packets that arrive before `run`: some cameras send before they respond to PLAY."""
         self._early.append(packet)
         self._early_bytes += len(packet.data)
         if self._early_bytes > MAX_EARLY_BYTES:
@@ -138,7 +138,8 @@ class RtspSource(Source):
             self._note_goodbye()
 
     def _note_goodbye(self) -> None:
-        """The camera announces the end of the stream. Some mean another session, or restart, so wait and see."""
+        """Note that the camera announces the end of the stream. Some cameras mean another session, or restart, so
+        `_tick` decides later."""
         self._goodbye_ticks = 0
 
     def _resync(self) -> None:
@@ -146,7 +147,7 @@ class RtspSource(Source):
             track.receiver.resync()
 
     async def _tick(self) -> None:
-        """Once a second: check liveness, and send a report if it is due."""
+        """Run once a second: check liveness, and send a report if it is due."""
         connection, delivery, limit_s = self._connection, self._delivery, self._config.read_timeout_s
         interval_s = min(_TICK_S, limit_s / 4)
         while True:
@@ -168,7 +169,7 @@ class RtspSource(Source):
                     delivery.send_rtcp(track, track.receiver.receiver_report(self._ssrc, now_ns))
 
     def _measure(self, now_ns: int) -> None:
-        """Update the figures of the connection."""
+        """Update the statistics of the connection."""
         stats, receptions = self.stats, [track.receiver.reception for track in self._tracks]
         stats.bytes_received = self._delivery.bytes_received
         stats.packets_received = sum(each.earlier_packets + each.packets for each in receptions)
@@ -192,9 +193,8 @@ class RtspSource(Source):
         return not came
 
     async def _keep_alive(self) -> None:
-        """Send a request in time, so that the camera keeps the session. A missing response does not end a session
-        whose media continue: a method that is refused, or not answered, is replaced by the next one.
-        """
+        """Send requests in time, so that the camera keeps the session. A missing response does not end a session
+        whose media continue: a method that is refused, or not answered, is replaced by the next one."""
         session = self._session
         methods = [method for method in ("GET_PARAMETER", "OPTIONS") if method in session.methods]
         methods += [method for method in ("OPTIONS", "GET_PARAMETER") if method not in methods]
@@ -216,4 +216,4 @@ class RtspSource(Source):
 
 
 def _ignore(packet: Packet) -> None:
-    """The source was closed: ignore packets."""
+    """Ignore packets after the source was closed."""

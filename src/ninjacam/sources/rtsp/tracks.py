@@ -27,7 +27,8 @@ _AUDIO = {"PCMA": Codec.PCMA, "PCMU": Codec.PCMU, "MPEG4-GENERIC": Codec.AAC}
 
 @dataclass(slots=True)
 class RtspTrack:
-    """One track to set up. `receiver` receives its packets with `payload_type`. `control`: of its SDP section."""
+    """One track to set up. `receiver` receives its packets with `payload_type`. `control`: attribute of its SDP
+    section."""
 
     track: Track
     receiver: RtpReceiver
@@ -76,7 +77,7 @@ def choose_tracks(
 
 
 def _readable(medias: list[Media], known: dict[str, Codec]) -> Iterator[tuple[Media, Format]]:
-    """Yield each section that has a readable format, with the first such format."""
+    """Yield each section with a readable format, and the first such format."""
     for media in medias:
         for form in media.formats:
             if form.encoding in known and (form.encoding != "MPEG4-GENERIC" or form.clock_hz):
@@ -85,7 +86,7 @@ def _readable(medias: list[Media], known: dict[str, Codec]) -> Iterator[tuple[Me
 
 
 def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats, ordered: bool) -> RtspTrack:
-    """The first readable format is announced; packets of the others are accepted, too."""
+    """Return a track for the first readable format. It also accepts packets of the other formats."""
     clock = TrackClock(VIDEO_CLOCK_HZ)
     track, depacketizer = _video_format(media, form, emit, stats, clock)
     receiver = RtpReceiver(form.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats, ordered=ordered)
@@ -125,7 +126,7 @@ def _video_format(
 
 
 def _declared_fps(media: Media) -> float:
-    """Return the frame rate of the description (RFC 8866, section 6.13, or its older nonstandard name); 0: none."""
+    """Return the frame rate in the SDP (RFC 8866, section 6.13, or its older nonstandard name); 0: none."""
     text = media.attributes.get("framerate") or media.attributes.get("x-framerate", "")
     found = re.match(r"\s*(\d{1,3}(?:\.\d{1,6})?)\s*\Z", text, re.ASCII)
     fps = float(found[1]) if found else 0.0

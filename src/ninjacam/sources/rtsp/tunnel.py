@@ -1,7 +1,7 @@
 """RTSP in HTTP, for cameras behind firewalls: `rtsp+http://host/path` (Apple, "Tunnelling RTSP and RTP over HTTP").
 
-The camera sends everything in the response to a GET request. Our messages are the body of a POST request on a second
-connection, in base64. The header x-sessioncookie connects the two. Not here: the messages (`rtsp.connection`).
+The camera sends all data in the response to a GET request. Our messages are the body of a POST request on a second
+connection, in base64. The header x-sessioncookie links the two. Not here: the messages (`rtsp.connection`).
 """
 
 import asyncio
@@ -28,7 +28,8 @@ from ninjacam.sources.rtsp.messages import USER_AGENT, checked_lines
 from ninjacam.sources.urls import RequestTarget
 
 POST_LENGTH_BYTES = 32_767
-"""The Content-Length of every client that cameras are tested with. It is not a limit: the body does not end."""
+"""The Content-Length that all clients tested by camera makers send. It is not a limit: the body does not end.
+"""
 _LIMIT_BYTES = 1 << 16
 _TYPE = "application/x-rtsp-tunnelled"
 
@@ -61,7 +62,7 @@ async def connect_tunnel(target: RequestTarget, config: SourceConfig, clock: Clo
 async def _get(
     target: RequestTarget, auth: Authenticator, config: SourceConfig, cookie: str
 ) -> tuple[asyncio.Transport, bytes]:
-    """Return the connection on which the camera sends, and what it has sent already. Raises: SourceError."""
+    """Return the connection on which the camera sends, and the data received so far. Raises: SourceError."""
     while True:
         reader = asyncio.StreamReader(limit=_LIMIT_BYTES)
         transport, _ = await addresses.connect(
@@ -116,7 +117,7 @@ def _request(method: str, target: RequestTarget, auth: Authenticator, cookie: st
 
 
 class _PostProtocol(asyncio.Protocol):
-    """The connection on which we send. `fail(error)`: ends the tunnel. The camera sends nothing on it but an error."""
+    """The connection on which we send. `fail(error)`: ends the tunnel. The camera sends only errors on it."""
 
     def __init__(self, fail: Callable[[SourceError], None]) -> None:
         self._fail = fail

@@ -1,8 +1,8 @@
 """Packets over UDP, unicast or multicast (RFC 2326, sections 10.4 and 12.39).
 
-The camera decides neither where we send nor whom we listen to. Requests, reports and hole punches go to the address
-of the connection, which has passed the address guard. Packets count only if they come from there, or from the
-`source=` of the Transport header if the guard allows that address too.
+The camera cannot choose the hosts to which we send, or from which we receive. Requests, reports and hole punches go
+to the address of the connection, which has passed the address check. Packets are accepted only from that address, or
+from the `source=` of the Transport header if it passes the check, too.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _PORTS = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", re.ASCII)
 
 @dataclass(slots=True)
 class _Channel:
-    """The pair of sockets of one track. `server_ports`: the camera's ports for RTP and RTCP; 0: unknown."""
+    """The two sockets of one track. `server_ports`: the camera's ports for RTP and RTCP; 0: unknown."""
 
     rtp: socket.socket
     rtcp: socket.socket
@@ -69,7 +69,7 @@ class Datagrams:
         self._view = memoryview(bytearray(_DATAGRAM_BYTES))
         self._first = asyncio.Event()
 
-    # Agreeing -----------------------------------------------------------------------------------------------------
+    # Negotiation --------------------------------------------------------------------------------------------------
 
     def offers(self, index: int) -> tuple[str, ...]:
         channel = self._channel(index)
@@ -78,7 +78,7 @@ class Datagrams:
         return (multicast, unicast) if self._config.transport == "multicast" else (unicast, multicast)
 
     def _channel(self, index: int) -> _Channel:
-        """The sockets of track number `index`, opened on demand."""
+        """Return the sockets of track number `index`, opened on demand."""
         while len(self._channels) <= index:
             self._channels.append(_Channel(*_open_pair(self._own)))
         return self._channels[index]
@@ -95,7 +95,7 @@ class Datagrams:
         self._punch(channel)
 
     def _allow_source(self, text: str) -> None:
-        """Also accept packets from the address that the camera announces, if it is allowed. Nothing is sent to it."""
+        """Also accept packets from the address that the camera announces, if it is allowed. No data is sent to it."""
         try:
             address = ipaddress.ip_address(text.strip("[]"))
             check_address(address, self._config)
@@ -104,7 +104,7 @@ class Datagrams:
         self._senders.add(str(_plain(str(address))))
 
     def _join(self, channel: _Channel, parameters: dict[str, str]) -> None:
-        """Raises: ProtocolError: the camera announces no usable group."""
+        """Join the announced group. Raises: ProtocolError: the camera announces no usable group."""
         rtp, rtcp = _ports(parameters.get("port", "") or parameters.get("client_port", ""))
         try:
             group = ipaddress.ip_address(parameters.get("destination", "").strip("[]"))
@@ -139,7 +139,7 @@ class Datagrams:
         if port:
             try:
                 sender.sendto(packet, (self._peer, port))
-            except OSError:  # Such as a route that is temporarily missing: reports are repeated.
+            except OSError:  # For example, a route is temporarily missing. Reports are repeated.
                 return
 
     # Receiving ----------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Datagrams:
             except OSError:  # No more data, or an error reported by ICMP.
                 return
             if sender[0] not in senders:
-                continue  # From another address than the camera's.
+                continue  # Not from the camera's address.
             self.bytes_received += size_bytes
             self.last_bytes_ns = now_ns
             take(size_bytes, now_ns)
@@ -216,7 +216,7 @@ class Datagrams:
 
         return take
 
-    # While it plays -----------------------------------------------------------------------------------------------
+    # Playing ------------------------------------------------------------------------------------------------------
 
     def send_rtcp(self, track: RtspTrack, data: bytes) -> None:
         channel = next(each for each in self._channels if each.track is track)
@@ -224,7 +224,7 @@ class Datagrams:
             self._send(channel.rtcp, channel.server_ports[1], data)
 
     def relax(self, interval_s: float) -> None:
-        """Does nothing: the kernel's buffer is too small to leave datagrams in it."""
+        """Do nothing: the kernel's buffer is too small to leave datagrams in it."""
 
     def close(self) -> None:
         self.pause()
@@ -234,7 +234,7 @@ class Datagrams:
 
 
 def _plain(address: str) -> IpAddress:
-    """Return an address without its zone, and IPv4 if it is IPv4 inside of IPv6. Raises: ValueError."""
+    """Return an address without its zone, and as IPv4 if it is IPv4 embedded in IPv6. Raises: ValueError."""
     found = ipaddress.ip_address(address.partition("%")[0])
     return getattr(found, "ipv4_mapped", None) or found
 
