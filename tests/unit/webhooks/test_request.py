@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ninjacam.webhooks.request import DeliveryError, post
+from tests.harness.async_server import listening
 from tests.harness.receiver import Receiver
 
 BODY = b'{"id":"1"}'
@@ -93,11 +94,8 @@ def test_a_malformed_response_is_a_failure(response: bytes) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(BODY)
             writer.write(response)
-            writer.close()
 
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        async with listening(answer) as port:
             with pytest.raises(DeliveryError) as raised:
                 await post(f"http://127.0.0.1:{port}/", BODY, {}, verify_tls=True, timeout_s=2)
         assert raised.value.status is None and "camera" not in raised.value.message
@@ -110,16 +108,11 @@ def test_an_endless_body_is_not_read(receiver: Receiver) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(BODY)
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            try:
-                while True:
-                    writer.write(b"x" * 65_536)
-                    await writer.drain()
-            except OSError:
-                writer.close()
+            while True:
+                writer.write(b"x" * 65_536)
+                await writer.drain()
 
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        async with listening(answer) as port:
             return await post(f"http://127.0.0.1:{port}/", BODY, {}, verify_tls=True, timeout_s=2)
 
     assert asyncio.run(run()) == 200
