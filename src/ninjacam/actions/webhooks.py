@@ -14,14 +14,13 @@ from ninjacam.auth import Actor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, ConflictError, InvalidError, QuotaError
 from ninjacam.models import Camera, DeliveryState, Webhook, WebhookDelivery
-from ninjacam.models.webhook import MAX_NAMES, MAX_WEBHOOKS
+from ninjacam.models.webhook import MAX_DURATION_S, MAX_NAMES, MAX_WEBHOOKS
 from ninjacam.queries.webhooks import require_webhooks
 from ninjacam.webhooks.request import check_url
 
 MIN_SECRET_CHARS, MAX_SECRET_CHARS = 16, 200
 _SECRET = re.compile(rf"[!-~]{{{MIN_SECRET_CHARS},{MAX_SECRET_CHARS}}}\Z")
 _KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
-MAX_DURATION_S = 86_400
 
 
 class WebhookFields(TypedDict, total=False):
