@@ -254,6 +254,12 @@ def read_event_updates(since: int, max_rows: int) -> "list[Update]":
     return read_updates(since, max_rows)
 
 
+def read_event_span() -> "Span":
+    from ninjacam.queries.event_updates import journal_span
+
+    return journal_span()
+
+
 def authorise_events_again(
     asked: "list[tuple[Principal, list[str]]]",
 ) -> "list[frozenset[str] | None]":
