@@ -6,6 +6,7 @@ afterwards.
 
 import asyncio
 import io
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from ninjacam.core.streams import MAIN
 from ninjacam.front_door.messages import Scope, header
 from ninjacam.front_door.mount import Target
 from ninjacam.problems import Problem, no_database, not_authenticated, problem_of
-from ninjacam.routes import RAW_VIEW
+from ninjacam.routes import RAW_VIEW, SLUG
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal
@@ -224,6 +225,7 @@ def authorise_movement(principal: "Principal", slug: str) -> bool:
     from ninjacam.models import Role
     from ninjacam.queries.cameras import get_camera
 
+    _check_slug(slug)
     fresh = refresh([principal])[principal]
     if fresh is None:
         raise not_authenticated()
@@ -245,7 +247,17 @@ def authorise_events(scope: Scope, wanted: list[str]) -> "tuple[Principal, froze
 
     check_host(scope)
     principal = identify(scope)
+    for slug in wanted:
+        _check_slug(slug)
     return principal, replayable(principal, wanted), journal_span()
+
+
+def _check_slug(slug: str) -> None:
+    """Raises: NotFoundError: no camera can have this slug. PostgreSQL fails at some texts, such as NUL."""
+    from ninjacam.queries.cameras import missing_camera
+
+    if not re.fullmatch(SLUG, slug):
+        raise missing_camera(slug)
 
 
 def read_event_updates(since: int, max_rows: int) -> "list[Update]":

@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from ninjacam import events
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator, principal_from
+from ninjacam.core.errors import NotFoundError
 from ninjacam.front_door.messages import Message
 from ninjacam.live import events as live
 from ninjacam.live.events import EventClient, EventFeed
@@ -339,3 +340,13 @@ def test_permissions_are_read_again(viewer: User, admin_user: User, yard: Camera
     assert read() == [frozenset({"door"}), frozenset({"door"}), None]
     User.objects.update(is_active=False)
     assert read() == [frozenset()] * 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slug", ["door\0", "\0", "a" * 51, "Door", "../door", ""])
+def test_texts_that_are_not_slugs_do_not_reach_the_database(
+    slug: str, viewer: User, django_assert_num_queries: Any
+) -> None:
+    """PostgreSQL refuses NUL with an error, which looked like an outage of the database."""
+    with django_assert_num_queries(0), pytest.raises(NotFoundError, match="No camera"):
+        auth.authorise_movement(cast(Any, None), slug)
