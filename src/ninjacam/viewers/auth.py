@@ -121,7 +121,10 @@ def check_origin(request: ASGIRequest) -> bool:
 
 
 def identify(scope: Scope) -> "Principal":
-    """Who is asking. Raises: Problem 401, 400; LimitError: too many wrong tokens came from this address."""
+    """Return the principal of the request.
+
+    Raises: Problem 401, 400; LimitError: too many wrong tokens came from this address.
+    """
     from ninjacam.auth import principal_from
     from ninjacam.throttle import client_address
 

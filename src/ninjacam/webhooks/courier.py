@@ -66,7 +66,7 @@ class Courier:
             await self._query(self._outbox.clean)
 
     async def _wait(self) -> None:
-        """Until a delivery has ended, which may let another begin, or a second has passed."""
+        """Wait until a delivery has ended, which may let another begin, or a second has passed."""
         waits = [asyncio.ensure_future(each) for each in (self._wake.wait(), self._stop.sleep(IDLE_EVERY_S))]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for each in waits:
