@@ -67,7 +67,7 @@ class Outbox:
     def claim(self, in_flight: Mapping[int, int]) -> list[Claimed]:
         """Claim deliveries that are due. `in_flight`: number of running ones by webhook."""
         now_ns = self._clock.wall_ns()
-        due = WebhookDelivery.objects.filter(_is_due(now_ns), _is_free(now_ns), state=DeliveryState.WAITING)
+        due = WebhookDelivery.objects.filter(_is_due(now_ns), is_free(now_ns), state=DeliveryState.WAITING)
         webhooks = Webhook.objects.filter(Exists(due.filter(webhook=OuterRef("pk"))), enabled=True)
         claimed: list[Claimed] = []
         for webhook in webhooks:
@@ -85,11 +85,11 @@ class Outbox:
             phase=Phase.BEGUN,
         )
         in_order = Q(phase=Phase.BEGUN) | ~Exists(before)
-        due = waiting.filter(in_order, _is_due(now_ns), _is_free(now_ns))
+        due = waiting.filter(in_order, _is_due(now_ns), is_free(now_ns))
         claimed = []
         for row in due.order_by("next_try_ns", "pk")[:count]:
             # Another host may have claimed it since, or its event has turned out to be too short.
-            held = waiting.filter(_is_free(now_ns), pk=row.pk, attempts=row.attempts)
+            held = waiting.filter(is_free(now_ns), pk=row.pk, attempts=row.attempts)
             if held.update(leased_until_ns=now_ns + LEASE_NS, attempts=F("attempts") + 1):
                 claimed.append(_claimed(webhook, row))
         return claimed
@@ -140,7 +140,7 @@ class Outbox:
             waiting = webhook.deliveries.filter(state=DeliveryState.WAITING)
             if (last := _newest_excess(waiting, MAX_WAITING)) is not None:
                 # Those that are being sent keep their result.
-                given_up = waiting.filter(_is_free(now_ns), pk__lte=last).update(
+                given_up = waiting.filter(is_free(now_ns), pk__lte=last).update(
                     state=DeliveryState.DEAD, error=_OVERFLOW, ended_ns=now_ns
                 )
                 logger.warning("webhook %d: %d waiting deliveries were given up", webhook.pk, given_up)
@@ -160,7 +160,7 @@ def _is_due(now_ns: int) -> Q:
     )
 
 
-def _is_free(now_ns: int) -> Q:
+def is_free(now_ns: int) -> Q:
     """No process is sending it, as far as leases show. One that ends too late was written before a set-back."""
     return Q(leased_until_ns__lte=now_ns) | Q(leased_until_ns__gt=now_ns + LEASE_NS + MAX_SKEW_NS)
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client as DjangoClient
 
 from ninjacam import events
 from ninjacam.actions.tokens import create_token
@@ -350,3 +351,27 @@ def test_texts_that_are_not_slugs_do_not_reach_the_database(
     """PostgreSQL refuses NUL with an error, which looked like an outage of the database."""
     with django_assert_num_queries(0), pytest.raises(NotFoundError, match="No camera"):
         auth.authorise_movement(cast(Any, None), slug)
+
+
+@pytest.mark.django_db
+def test_a_stream_ends_when_its_user_logs_out(viewer: User, camera: Camera, client: DjangoClient) -> None:
+    CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
+    client.force_login(viewer)
+    who = cast(Any, principal_from(cookies={name: each.value for name, each in client.cookies.items()}))
+    assert replayable_again([(who, [])]) == [frozenset({"door"})]
+    client.logout()
+    assert replayable_again([(who, [])]) == [frozenset()]
+
+
+@pytest.mark.django_db
+def test_the_events_of_a_deleted_camera_are_no_longer_sent(
+    viewer: User, camera: Camera, yard: Camera
+) -> None:
+    for each in (camera, yard):
+        CameraGrant.objects.create(camera=each, user=viewer, role="replay")
+    _, secret = create_token(LocalOperator(), viewer, "t", ("*",))
+    who = cast(Any, principal_from(cookies={}, authorization=f"Bearer {secret}"))
+    asked: list[tuple[Any, list[str]]] = [(who, []), (who, ["door"])]
+    assert replayable_again(asked) == [frozenset({"door", "yard"}), frozenset({"door"})]
+    camera.delete()
+    assert replayable_again(asked) == [frozenset({"yard"}), frozenset()]
