@@ -30,6 +30,7 @@ from ninjacam.testing import rtp, stamp
 from ninjacam.testing.clips import Clip, Unit
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from ninjacam.testing.sdp import describe
+from tests.harness.async_server import AsyncServer
 from tests.harness.steady_loop import LoopClock
 
 RTP_HEADER = struct.Struct(">BBHII")
@@ -91,8 +92,7 @@ class _Server:
         self.name = " ".join(filter(None, (type(self).__name__, name)))
         self.connections = 0
         self.port = 0
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: AsyncServer | None = None
 
     def __repr__(self) -> str:
         return self.name
@@ -104,29 +104,19 @@ class _Server:
 
     async def __aenter__(self) -> Self:
         _ = self.clip
-        self._server = await asyncio.start_server(self._connected, self.host.strip("[]"), 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = AsyncServer(self._connected, self.host)
+        self._server.start()
+        self.port = self._server.port
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        try:
-            await self.serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client is gone
-        finally:
-            writer.transport.abort()
+        await self.serve(reader, writer)
+        writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raise NotImplementedError

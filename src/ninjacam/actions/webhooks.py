@@ -14,14 +14,14 @@ from ninjacam.auth import Actor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, ConflictError, InvalidError, QuotaError
 from ninjacam.models import Camera, DeliveryState, Webhook, WebhookDelivery
-from ninjacam.models.webhook import MAX_NAMES, MAX_WEBHOOKS
+from ninjacam.models.webhook import MAX_DURATION_S, MAX_NAMES, MAX_WEBHOOKS
 from ninjacam.queries.webhooks import require_webhooks
+from ninjacam.webhooks.outbox import is_free
 from ninjacam.webhooks.request import check_url
 
 MIN_SECRET_CHARS, MAX_SECRET_CHARS = 16, 200
 _SECRET = re.compile(rf"[!-~]{{{MIN_SECRET_CHARS},{MAX_SECRET_CHARS}}}\Z")
 _KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
-MAX_DURATION_S = 86_400
 
 
 class WebhookFields(TypedDict, total=False):
@@ -94,9 +94,9 @@ def retry_delivery(actor: Actor, delivery: WebhookDelivery) -> WebhookDelivery:
     """
     require_webhooks(actor, "change")
     now_ns = SYSTEM_CLOCK.wall_ns()
-    held = WebhookDelivery.objects.filter(pk=delivery.pk, leased_until_ns__lte=now_ns)
+    held = WebhookDelivery.objects.filter(is_free(now_ns), pk=delivery.pk)
     changed = held.exclude(state=DeliveryState.DELIVERED).update(
-        state=DeliveryState.WAITING, attempts=0, next_try_ns=now_ns, ended_ns=None
+        state=DeliveryState.WAITING, attempts=0, next_try_ns=now_ns, ended_ns=None, leased_until_ns=0
     )
     if not changed:
         raise ConflictError(_("The delivery has arrived, or is being sent. There is nothing to retry."))

@@ -24,6 +24,7 @@ from ninjacam.models import (
     WebhookDelivery,
 )
 from ninjacam.models.event import Windows
+from ninjacam.models.webhook import MAX_AHEAD_NS
 from ninjacam.sources.base import SourceConfig
 
 JOBS_LINGER_NS = 30 * 10**9
@@ -135,7 +136,10 @@ class DatabaseWanted:
         with connections[WebhookDelivery.objects.db].cursor() as cursor:
             cursor.execute(*self._next_deliveries)
             now_ns = self._clock.wall_ns()
-            return any(next_ns is not None and next_ns <= now_ns for (next_ns,) in cursor.fetchall())
+            return any(
+                next_ns is not None and (next_ns <= now_ns or next_ns > now_ns + MAX_AHEAD_NS)
+                for (next_ns,) in cursor.fetchall()
+            )
 
 
 def _has_row(query: tuple[str, tuple[Any, ...]]) -> bool:

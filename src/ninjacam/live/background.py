@@ -11,7 +11,7 @@ logger = logging.getLogger("ninjacam.live")
 
 
 class BackgroundWrites:
-    """Of one WebSocket. They continue after its end. Thread: the event loop."""
+    """The writes of one WebSocket, which continue after its end. Thread: the event loop."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker

@@ -1,14 +1,16 @@
 """`/api/v1/events/stream`: events as they happen, as server-sent events.
 
-Each worker reads the journal of events once a second while it has clients: one query for all of them. A client's
-position in the journal is the id of its last message, so any worker can continue its stream.
+Each worker reads the journal of events once a second while it has clients: one query for all of them, and another one
+for those that are behind. A client's position in the journal is the id of its last message, so any worker can continue
+its stream. The journal is also the buffer of a slow client: while a message to it is on its way, it is offered no
+further ones, so it holds one message in memory, and is ended after `SEND_TIMEOUT_S`.
 """
 
 import asyncio
-import json
+import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
@@ -32,6 +34,8 @@ MAX_PER_USER = 10
 """Maximum number of clients of one user in one worker."""
 MAX_ROWS = 500
 """Maximum number of rows that are read at once."""
+MAX_MESSAGE_BYTES = 256 << 10
+"""Maximum size of what is sent to a client at once, unless a single update is larger."""
 POLL_S = 1.0
 HEARTBEAT_S = 15.0
 GAP_S = 2.0
@@ -46,8 +50,25 @@ _HEADERS = (
 _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-def encode_message(event: str, position: int, data: object) -> bytes:
-    return f"event: {event}\nid: {position}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+def encode_message(event: str, position: int, data: bytes) -> bytes:
+    """Return a server-sent event. `position`: in the journal, from which a client continues after it."""
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.encode(), position, data)
+
+
+def coalesce(updates: "Sequence[Update]") -> "list[Update]":
+    """Leave out changes that a later change of the same event repeats: both have the event as it is now.
+
+    Beginnings, ends, and the last update always stay.
+    """
+    changed: set[int] = set()
+    kept = []
+    for update in reversed(updates):
+        if update.kind == "changed" and update.event is not None:
+            if update.event["id"] in changed:
+                continue
+            changed.add(update.event["id"])
+        kept.append(update)
+    return kept[::-1]
 
 
 class EventClient:
@@ -88,18 +109,34 @@ class EventClient:
 
     # --- messages ---
 
-    def offer(self, updates: "Iterable[Update]") -> None:
-        """Send the updates that it may read and wants, in one message."""
-        found = [each for each in updates if each.pk > self.position]
-        if found:
-            self.position = found[-1].pk
-        body = b"".join(
-            encode_message(each.kind, each.pk, each.event) for each in found if self._receives(each)
-        )
-        if body:
-            self.put(body)
+    def offer(self, updates: "Sequence[Update]") -> None:
+        """Send the updates that it may read and wants, up to MAX_MESSAGE_BYTES; its position says up to which.
+
+        Does nothing while an earlier message is on its way.
+        """
+        if self.sink.is_blocked:
+            return
+        messages: list[bytes] = []
+        size_bytes = 0
+        for update in updates:
+            if update.pk <= self.position:
+                continue
+            if self._receives(update):
+                size_bytes += len(update.data)
+                if messages and size_bytes > MAX_MESSAGE_BYTES:
+                    break
+                messages.append(encode_message(update.kind, update.pk, update.data))
+            self.position = update.pk
+        if messages:
+            self.put(b"".join(messages))
         elif time.monotonic() - self._sent_s >= HEARTBEAT_S:
-            self.put(b": still here\n\n")
+            # With its position: a client that wants few events must not resume at a position that is too old.
+            self.put(b": still here\nid: %d\n\n" % self.position)
+
+    def reset(self, position: int) -> None:
+        """Report that updates were missed, and continue after `position`."""
+        self.position = position
+        self.put(encode_message("reset", position, b"{}"))
 
     def _receives(self, update: "Update") -> bool:
         return (
@@ -120,8 +157,9 @@ class EventFeed:
         self._worker = worker
         self._clients: set[EventClient] = set()
         self._task: asyncio.Task[None] | None = None
-        self._gap = (0, 0.0)
-        """The missing position, and when it was first missed."""
+        self._wake = asyncio.Event()
+        self._missed_s: dict[int, float] = {}
+        """Missing positions, and when each was first missed."""
         self._known_s = 0.0
         """Monotonic time at which permissions were last known."""
 
@@ -136,6 +174,10 @@ class EventFeed:
         if self._task is None:
             self._known_s = time.monotonic()
             self._task = asyncio.get_running_loop().create_task(self._run(), name="live-events")
+
+    def wake(self) -> None:
+        """Read at once: a slow client can be offered more."""
+        self._wake.set()
 
     def remove(self, client: EventClient) -> None:
         """Idempotent."""
@@ -156,31 +198,60 @@ class EventFeed:
             except Exception:  # The boundary: a bug in one update must not end the streams without a word.
                 logger.exception("reading the journal of events failed")
                 is_behind = False
+                self._end_unknown()
             if not is_behind:
-                await asyncio.sleep(until_tick_s(POLL_S, SYSTEM_CLOCK))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(until_tick_s(POLL_S, SYSTEM_CLOCK)):
+                        await self._wake.wait()
+                self._wake.clear()
 
     async def _poll(self) -> bool:
-        """Offer new updates to all clients. Return whether there are more."""
-        since = min(client.position for client in self._clients)
+        """Offer new updates to the clients that can take them. Return whether there are more.
+
+        Clients that are behind have their own query, so that they do not delay the others.
+        """
+        ready = [client for client in self._clients if not client.sink.is_blocked]
+        newest = max((client.position for client in ready), default=0)
+        groups = (
+            [client for client in ready if client.position == newest],
+            [client for client in ready if client.position < newest],
+        )
+        are_behind = [await self._read_for(group) for group in groups if group]
+        return any(are_behind)
+
+    async def _read_for(self, clients: list[EventClient]) -> bool:
+        since = min(client.position for client in clients)
         rows = await self._worker.database.run(auth.read_event_updates, since, MAX_ROWS)
-        updates = self._without_gap(since, rows)
-        for client in list(self._clients):
-            client.offer(updates)
-        return len(updates) == MAX_ROWS
+        if len(rows) == MAX_ROWS and rows[0].pk > since + 1:
+            await self._reset_overtaken(clients)
+        found = self._without_gap(since, rows)
+        updates = coalesce(found)
+        for client in clients:
+            if client in self._clients:
+                client.offer(updates)
+        last = found[-1].pk if found else since
+        is_cut_short = any(client.position < last and not client.sink.is_blocked for client in clients)
+        return len(found) == MAX_ROWS or is_cut_short
+
+    async def _reset_overtaken(self, clients: list[EventClient]) -> None:
+        """Reset clients whose next updates were deleted from the journal meanwhile."""
+        span = await self._worker.database.run(auth.read_event_span)
+        for client in clients:
+            if client in self._clients and client.position < span.oldest - 1:
+                client.reset(span.newest)
 
     def _without_gap(self, since: int, rows: "list[Update]") -> "list[Update]":
         """Return the rows before a position that is still missing, so that clients receive all in order."""
-        expected = since + 1
+        now_s = time.monotonic()
+        if len(self._missed_s) > MAX_ROWS:
+            self._missed_s = {at: s for at, s in self._missed_s.items() if now_s - s < 10 * GAP_S}
+        expected, end = since + 1, len(rows)
         for index, row in enumerate(rows):
-            if row.pk != expected and not self._is_lost(expected):
-                return rows[:index]
+            # Also those after the first one, so that all are waited for at the same time.
+            if row.pk != expected and now_s - self._missed_s.setdefault(expected, now_s) < GAP_S:
+                end = min(end, index)
             expected = row.pk + 1
-        return rows
-
-    def _is_lost(self, position: int) -> bool:
-        if self._gap[0] != position:
-            self._gap = (position, time.monotonic())
-        return time.monotonic() - self._gap[1] >= GAP_S
+        return rows[:end]
 
     async def _check_permissions(self) -> None:
         clients = list(self._clients)
@@ -203,7 +274,7 @@ class EventFeed:
 async def serve_events(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Serve the response. Raises: Problem: before the response has started."""
     query = auth.query_of(scope)
-    camera, kind = query.get("camera", "")[:50], query.get("kind", "")[:32]
+    camera, kind = query.get("camera", ""), query.get("kind", "")
     wanted = [camera] if camera else []
     principal, cameras, span = await worker.database.run(auth.authorise_events, scope, wanted)
     if cameras == frozenset():
@@ -219,6 +290,7 @@ async def serve_events(worker: Worker, scope: Scope, receive: Receive, send: Sen
         send,
         on_overflow=lambda: None,
         on_broken=lambda: client.end(),
+        on_drained=feed.wake,
         give_up=lambda: abort_connection(scope, send),
     )
     client = EventClient(principal, cameras, camera, kind, position, sink)
@@ -242,8 +314,8 @@ async def serve_events(worker: Worker, scope: Scope, receive: Receive, send: Sen
 def _begin(last_event_id: str, span: "Span") -> tuple[int, bytes]:
     """Return the position at which a client begins, and its first message."""
     if not last_event_id:
-        return span.newest, b"retry: 2000\n" + encode_message("ready", span.newest, {})
+        return span.newest, b"retry: 2000\n" + encode_message("ready", span.newest, b"{}")
     is_position = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 18
     if is_position and span.has_all_since(int(last_event_id)):
         return int(last_event_id), b"retry: 2000\n\n"
-    return span.newest, b"retry: 2000\n" + encode_message("reset", span.newest, {})
+    return span.newest, b"retry: 2000\n" + encode_message("reset", span.newest, b"{}")

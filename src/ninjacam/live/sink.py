@@ -54,12 +54,13 @@ class Sink:
     """Owner: the viewer's task; thread: the event loop.
 
     `on_overflow()`: pending frames were dropped; continue at a key frame. `on_broken()`: the server's connection is
-    closed. Both are called from within `put`. `give_up()`: the peer does not read, so abort the connection.
+    closed. Both are called from within `put`. `on_drained()`: `put` sends at once again. `give_up()`: the peer does
+    not read, so abort the connection.
     """
 
     __slots__ = (
-        "_closed", "_give_up", "_on_broken", "_on_overflow", "_pending", "_pending_bytes", "_send", "_task",
-        "blocked_since", "dropped", "sent", "sent_bytes",
+        "_closed", "_give_up", "_on_broken", "_on_drained", "_on_overflow", "_pending", "_pending_bytes", "_send",
+        "_task", "blocked_since", "dropped", "sent", "sent_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -68,12 +69,14 @@ class Sink:
         *,
         on_overflow: Callable[[], None],
         on_broken: Callable[[], None],
+        on_drained: Callable[[], None] = lambda: None,
         give_up: Callable[[], None] = lambda: None,
     ) -> None:
         self._send = send
         self._give_up = give_up
         self._on_overflow = on_overflow
         self._on_broken = on_broken
+        self._on_drained = on_drained
         self._pending: deque[_Entry] = deque()
         self._pending_bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -150,6 +153,8 @@ class Sink:
         finally:
             self.blocked_since = 0.0
             self._task = None
+            if not self._closed:
+                self._on_drained()
 
     def _break(self) -> None:
         self._pending.clear()

@@ -189,8 +189,8 @@ async def serve_talk(worker: Worker, scope: Scope, receive: Receive, send: Send,
         await send(text_message(op="error", code=problem.code, message=problem.detail))
         await send({"type": "websocket.close", "code": close_code(problem), "reason": problem.detail[:100]})
         return
-    await send({"type": "websocket.accept"})
     try:
+        await send({"type": "websocket.accept"})  # Raises if the client has left meanwhile.
         await socket.serve()
     finally:
         worker.remove(socket)

@@ -165,8 +165,9 @@ class LiveSocket:
     async def _subscribe(self, request: SubscribeRequest) -> None:
         """Raises: Problem."""
         most = MAX_SUBSCRIPTIONS * (4 if request.annotations else 1)
-        present = sum(member.request.annotations is request.annotations for member in self._members.values())
-        if present >= most and request.id not in self._members:
+        # Without the one that it replaces, which may be of the other kind.
+        others = [member for member in self._members.values() if member.id != request.id]
+        if sum(member.request.annotations is request.annotations for member in others) >= most:
             what = "annotations" if request.annotations else "frames"
             raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
         camera, details, stream = await self.worker.database.run(

@@ -19,6 +19,10 @@ from ninjacam.credentials import Credentials, seal, unseal
 from ninjacam.models.event import Event
 
 MAX_WEBHOOKS = 50
+MAX_DURATION_S = 86_400
+"""Maximum value of `min_duration_s`."""
+MAX_AHEAD_NS = (MAX_DURATION_S + 3600) * 10**9
+"""No delivery is due later than this from now, unless the clock was set back after it was written."""
 MAX_NAMES = 100
 """Maximum number of cameras and of kinds in the conditions of one webhook."""
 

@@ -1,6 +1,8 @@
 """The journal of events, for live streams: changes of events since a position."""
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Max, Min
@@ -12,7 +14,7 @@ from ninjacam.models.outbox import event_json
 from ninjacam.queries.cameras import list_recorded_or_all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Update:
     """A row of the journal. `event`: its current form in the API; None: it was deleted."""
 
@@ -20,6 +22,11 @@ class Update:
     kind: str
     slug: str
     event: dict[str, Any] | None
+
+    @cached_property
+    def data(self) -> bytes:
+        """The event as JSON, encoded once for all clients."""
+        return json.dumps(self.event, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)

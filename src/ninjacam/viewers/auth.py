@@ -6,6 +6,7 @@ afterwards.
 
 import asyncio
 import io
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from ninjacam.core.streams import MAIN
 from ninjacam.front_door.messages import Scope, header
 from ninjacam.front_door.mount import Target
 from ninjacam.problems import Problem, no_database, not_authenticated, problem_of
-from ninjacam.routes import RAW_VIEW
+from ninjacam.routes import RAW_VIEW, SLUG
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal
@@ -119,8 +120,10 @@ def check_origin(request: ASGIRequest) -> bool:
 
 
 def identify(scope: Scope) -> "Principal":
-    """Return the principal of a request. Raises: Problem 401, 400; LimitError: too many invalid tokens came from
-    this address."""
+    """Return the principal of the request.
+
+    Raises: Problem 401, 400; LimitError: too many wrong tokens came from this address.
+    """
     from ninjacam.auth import principal_from
     from ninjacam.throttle import client_address
 
@@ -225,6 +228,7 @@ def authorise_movement(principal: "Principal", slug: str) -> bool:
     from ninjacam.models import Role
     from ninjacam.queries.cameras import get_camera
 
+    _check_slug(slug)
     fresh = refresh([principal])[principal]
     if fresh is None:
         raise not_authenticated()
@@ -245,13 +249,29 @@ def authorise_events(scope: Scope, wanted: list[str]) -> "tuple[Principal, froze
 
     check_host(scope)
     principal = identify(scope)
+    for slug in wanted:
+        _check_slug(slug)
     return principal, replayable(principal, wanted), journal_span()
+
+
+def _check_slug(slug: str) -> None:
+    """Raises: NotFoundError: no camera can have this slug. PostgreSQL fails at some texts, such as NUL."""
+    from ninjacam.queries.cameras import missing_camera
+
+    if not re.fullmatch(SLUG, slug):
+        raise missing_camera(slug)
 
 
 def read_event_updates(since: int, max_rows: int) -> "list[Update]":
     from ninjacam.queries.event_updates import read_updates
 
     return read_updates(since, max_rows)
+
+
+def read_event_span() -> "Span":
+    from ninjacam.queries.event_updates import journal_span
+
+    return journal_span()
 
 
 def authorise_events_again(

@@ -19,7 +19,12 @@ logger = logging.getLogger("ninjacam.webhooks")
 
 IDLE_EVERY_S = 1.0
 CLEAN_EVERY_NS = 600 * 10**9
+FINISH_S = 0.3
+"""Seconds that requests may still take after a stop. One whose response has arrived is then not sent again. With
+LAST_WRITE_S, less than the jobs process has to stop.
+"""
 LAST_WRITE_S = 0.5
+_BUG = "An internal error occurred while the delivery was sent. See the log of the server."
 Post = Callable[..., Awaitable[int]]
 
 
@@ -61,7 +66,7 @@ class Courier:
             await self._query(self._outbox.clean)
 
     async def _wait(self) -> None:
-        """Until a delivery has ended, which may let another begin, or a second has passed."""
+        """Wait until a delivery has ended, which may let another begin, or a second has passed."""
         waits = [asyncio.ensure_future(each) for each in (self._wake.wait(), self._stop.sleep(IDLE_EVERY_S))]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for each in waits:
@@ -71,7 +76,7 @@ class Courier:
         self._running.pop(task, None)
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a delivery failed by a bug; it is tried again", exc_info=error)
+            logger.error("the result of a delivery was not stored", exc_info=error)
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
@@ -84,6 +89,9 @@ class Courier:
             status = await self._send(claimed.url, claimed.body, headers, verify_tls=claimed.verify_tls)
         except DeliveryError as error:
             await self._query(self._outbox.failed, claimed, error)
+        except Exception:  # The boundary: a bug that one delivery triggers must count as a failed attempt.
+            logger.exception("a delivery failed by a bug; it is tried again")
+            await self._query(self._outbox.failed, claimed, DeliveryError(_BUG))
         else:
             await self._query(self._outbox.delivered, claimed, status)
 
@@ -102,12 +110,15 @@ class Courier:
                 self._is_away = True
                 return None
 
-        answer = await asyncio.get_running_loop().run_in_executor(self._database, call)
+        # Shielded: a stop must not discard a result that waits for the thread.
+        answer = await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._database, call))
         self._is_away = self._is_away and answer is None
         return answer
 
     async def _close(self) -> None:
         running = dict(self._running)
+        if running:
+            await asyncio.wait(running, timeout=FINISH_S)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

@@ -3,6 +3,7 @@
 A claim is a lease: a process that is killed loses nothing, because its deliveries are due again when the lease ends.
 """
 
+import logging
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -12,19 +13,26 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
 from ninjacam.models import DeliveryState, Phase, Webhook, WebhookDelivery
-from ninjacam.webhooks.backoff import delay_s
+from ninjacam.models.webhook import MAX_AHEAD_NS
+from ninjacam.webhooks.backoff import MAX_DELAY_S, delay_s
 from ninjacam.webhooks.request import DeliveryError
+
+logger = logging.getLogger("ninjacam.webhooks")
 
 MAX_AT_ONCE = 4
 """Maximum number of deliveries of one webhook that are sent at once."""
 LEASE_NS = 30 * 10**9
 """Longer than a request may take, with the writes around it."""
+MAX_SKEW_NS = 300 * 10**9
+"""By how much the clocks of hosts that share a database may differ. A greater distance is a clock that was set back."""
 JITTER = 0.1
 KEPT_NS = 7 * 24 * 3600 * 10**9
 """Nanoseconds that delivered rows are kept."""
 DEAD_KEPT_NS = 30 * 24 * 3600 * 10**9
 MAX_WAITING = 100_000
 """Maximum number of waiting deliveries of one webhook. Beyond it, the oldest are given up."""
+MAX_DEAD = 100_000
+"""Maximum number of dead deliveries of one webhook. Beyond it, the oldest are deleted."""
 BATCH = 500
 _OVERFLOW = (
     "More than 100,000 deliveries were waiting, so the oldest were given up. Retry them if you need them."
@@ -59,9 +67,7 @@ class Outbox:
     def claim(self, in_flight: Mapping[int, int]) -> list[Claimed]:
         """Claim deliveries that are due. `in_flight`: number of running ones by webhook."""
         now_ns = self._clock.wall_ns()
-        due = WebhookDelivery.objects.filter(
-            state=DeliveryState.WAITING, next_try_ns__lte=now_ns, leased_until_ns__lte=now_ns
-        )
+        due = WebhookDelivery.objects.filter(_is_due(now_ns), is_free(now_ns), state=DeliveryState.WAITING)
         webhooks = Webhook.objects.filter(Exists(due.filter(webhook=OuterRef("pk"))), enabled=True)
         claimed: list[Claimed] = []
         for webhook in webhooks:
@@ -79,11 +85,11 @@ class Outbox:
             phase=Phase.BEGUN,
         )
         in_order = Q(phase=Phase.BEGUN) | ~Exists(before)
-        due = waiting.filter(in_order, next_try_ns__lte=now_ns, leased_until_ns__lte=now_ns)
+        due = waiting.filter(in_order, _is_due(now_ns), is_free(now_ns))
         claimed = []
         for row in due.order_by("next_try_ns", "pk")[:count]:
             # Another host may have claimed it since, or its event has turned out to be too short.
-            held = waiting.filter(pk=row.pk, leased_until_ns__lte=now_ns)
+            held = waiting.filter(is_free(now_ns), pk=row.pk, attempts=row.attempts)
             if held.update(leased_until_ns=now_ns + LEASE_NS, attempts=F("attempts") + 1):
                 claimed.append(_claimed(webhook, row))
         return claimed
@@ -132,11 +138,36 @@ class Outbox:
                 WebhookDelivery.objects.filter(pk__in=keys).delete()
         for webhook in Webhook.objects.all():
             waiting = webhook.deliveries.filter(state=DeliveryState.WAITING)
-            last = waiting.order_by("-pk").values_list("pk", flat=True)[MAX_WAITING : MAX_WAITING + 1].first()
-            if last is not None:
-                waiting.filter(pk__lte=last).update(
+            if (last := _newest_excess(waiting, MAX_WAITING)) is not None:
+                # Those that are being sent keep their result.
+                given_up = waiting.filter(is_free(now_ns), pk__lte=last).update(
                     state=DeliveryState.DEAD, error=_OVERFLOW, ended_ns=now_ns
                 )
+                logger.warning("webhook %d: %d waiting deliveries were given up", webhook.pk, given_up)
+            dead = webhook.deliveries.filter(state=DeliveryState.DEAD)
+            if (last := _newest_excess(dead, MAX_DEAD)) is not None:
+                deleted, _ = dead.filter(pk__lte=last).delete()
+                logger.warning("webhook %d: the %d oldest dead deliveries were deleted", webhook.pk, deleted)
+
+
+def _is_due(now_ns: int) -> Q:
+    """Its time has come, or is so far ahead that the clock must have been set back since it was stored."""
+    return (
+        Q(next_try_ns__lte=now_ns)
+        | Q(attempts__gt=0, next_try_ns__gt=now_ns + int(MAX_DELAY_S * (1 + JITTER) * 1e9) + MAX_SKEW_NS)
+        | Q(attempts=0, created_ns__gt=now_ns + MAX_SKEW_NS)
+        | Q(next_try_ns__gt=now_ns + MAX_AHEAD_NS)
+    )
+
+
+def is_free(now_ns: int) -> Q:
+    """No process is sending it, as far as leases show. One that ends too late was written before a set-back."""
+    return Q(leased_until_ns__lte=now_ns) | Q(leased_until_ns__gt=now_ns + LEASE_NS + MAX_SKEW_NS)
+
+
+def _newest_excess(rows: QuerySet[WebhookDelivery], max_rows: int) -> int | None:
+    """Return the id of the newest row beyond the `max_rows` newest ones."""
+    return rows.order_by("-pk").values_list("pk", flat=True)[max_rows : max_rows + 1].first()
 
 
 def _claimed(webhook: Webhook, row: WebhookDelivery) -> Claimed:

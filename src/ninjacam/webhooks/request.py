@@ -25,7 +25,8 @@ from ninjacam.sources.urls import RequestTarget, parse_url
 TIMEOUT_S = 10.0
 """From the lookup of the name to the head of the response."""
 MAX_URL_CHARS = 500
-DRAIN_S = 1.0
+DRAIN_S = 0.3
+"""Seconds, after the head of the response, in which its body is read and discarded."""
 _DRAIN_BYTES = 1 << 16
 _LIMIT_BYTES = 1 << 16
 
@@ -94,8 +95,7 @@ async def post(
 ) -> int:
     """Return the status of a response that accepts the delivery. Raises: DeliveryError."""
     try:
-        async with asyncio.timeout(timeout_s):
-            status = await _post(url, body, headers, verify_tls)
+        status = await _post(url, body, headers, verify_tls, timeout_s)
     except TimeoutError as error:
         raise DeliveryError(
             f"The receiver did not answer within {timeout_s:g} s. Answer first, and do slow work afterwards."
@@ -114,16 +114,17 @@ async def post(
     return status
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str], verify_tls: bool) -> int:
+class _ResponseProtocol(asyncio.StreamReaderProtocol):
+    """A lost connection is the end of the response: the reader would otherwise raise, and hide what has arrived."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(None)
+
+
+async def _post(url: str, body: bytes, headers: Mapping[str, str], verify_tls: bool, timeout_s: float) -> int:
+    """Raises: TimeoutError: the head of the response has not arrived in time. How its body ends does not matter."""
     target = _target(url)
     reader = asyncio.StreamReader(limit=_LIMIT_BYTES)
-    transport, _ = await addresses.connect(
-        lambda: asyncio.StreamReaderProtocol(reader),
-        target.host,
-        target.port,
-        SourceConfig(url, verify_tls=verify_tls),
-        tls=target.is_tls,
-    )
     lines = [
         f"POST {target.path} HTTP/1.1",
         f"Host: {target.authority}",
@@ -134,13 +135,24 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], verify_tls: b
         "Connection: close",
         *(f"{name}: {value}" for name, value in headers.items()),
     ]
+    transport: asyncio.Transport | None = None
     try:
-        transport.write(checked_lines(lines) + body)
-        message, ahead = await read_head(reader, target)
+        async with asyncio.timeout(timeout_s):
+            transport, _ = await addresses.connect(
+                lambda: _ResponseProtocol(reader),
+                target.host,
+                target.port,
+                SourceConfig(url, verify_tls=verify_tls),
+                tls=target.is_tls,
+            )
+            transport.write(checked_lines(lines) + body)
+            message, ahead = await read_head(reader, target)
+        # After the deadline: a response that was in time must not fail, and be sent again, because of its body.
         await _drain(reader, len(ahead))
         return message.status
     finally:
-        transport.abort()
+        if transport is not None:
+            transport.abort()
 
 
 async def _drain(reader: asyncio.StreamReader, read_bytes: int) -> None:

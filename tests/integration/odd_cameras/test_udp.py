@@ -11,6 +11,7 @@ import pytest
 from ninjacam.core.errors import ForbiddenAddressError, ProtocolError, SourceTimeoutError
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import open_source
+from tests.harness.async_server import listening
 from tests.harness.odd_camera import OddCamera, OddClient, OddRequest
 from tests.integration.odd_cameras.conftest import Watched
 
@@ -235,10 +236,8 @@ def test_a_redirect_does_not_leave_the_allowed_networks() -> None:
             async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 nonlocal reached
                 reached += 1
-                writer.close()
 
-            server = await asyncio.start_server(count, "127.0.0.3", camera.port)
-            async with server:
+            async with listening(count, "127.0.0.3", camera.port):
                 settings = SourceConfig(
                     camera.url(), "viewer", "hunter2", transport="udp", allowed_networks=("127.0.0.1/32",)
                 )

@@ -16,6 +16,7 @@ from ninjacam.recordings.writer import RecordingWriter
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.packets import START_NS, video_packets
+from tests.harness.async_server import listening
 
 
 def test_a_stop_does_not_wait_for_a_camera_that_does_not_answer(tmp_path: Path) -> None:
@@ -26,24 +27,21 @@ def test_a_stop_does_not_wait_for_a_camera_that_does_not_answer(tmp_path: Path) 
             connected.set()
             await reader.read()
             await reader.read()
-            writer.close()
 
-        server = await asyncio.start_server(mute, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        camera = CameraCapture(
-            slug="door",
-            camera_id=1,
-            source=SourceConfig(f"rtsp://127.0.0.1:{port}/"),
-            revision="1",
-            run_dir=tmp_path,
-            on_change=lambda: None,
-        )
-        run = asyncio.create_task(camera.run())
-        async with asyncio.timeout(3):
-            await connected.wait()
-            await camera.stop()
-            await run
-        server.close()
+        async with listening(mute) as port:
+            camera = CameraCapture(
+                slug="door",
+                camera_id=1,
+                source=SourceConfig(f"rtsp://127.0.0.1:{port}/"),
+                revision="1",
+                run_dir=tmp_path,
+                on_change=lambda: None,
+            )
+            run = asyncio.create_task(camera.run())
+            async with asyncio.timeout(3):
+                await connected.wait()
+                await camera.stop()
+                await run
 
     asyncio.run(go())
     assert not list(tmp_path.glob("*.packets")), "and the name is free for the one that follows"

@@ -1,7 +1,7 @@
 """Searches of this host's loopback interface, where fake and hostile devices listen. Nothing is sent elsewhere."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,11 @@ from ninjacam.discovery.devices import Evidence
 from ninjacam.discovery.inbox import MAX_DATAGRAMS, MAX_PARSED_PER_SENDER, Inbox
 from ninjacam.discovery.networks import Scope, parse_network
 from ninjacam.discovery.search import Search, SearchConfig, World
+from tests.harness.async_server import Handler, listening
 from tests.harness.lan_devices import probe_matches, rtsp, silent, webcam
 from tests.unit.discovery.messages import MDNS, PROBE_MATCHES
 
 HERE = "127.0.0.1"
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -47,35 +47,24 @@ def run(*, rtsp_server: Handler | None = None, web_server: Handler | None = None
     """Search 127.0.0.1, where these listen."""
 
     async def main() -> Found:
-        async def listen(handler: Handler | None) -> tuple[asyncio.Server | None, int]:
-            if handler is None:
-                return None, 1  # tcpmux: nothing listens there
+        async with AsyncExitStack() as servers:
 
-            async def quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                try:
-                    await handler(reader, writer)
-                except (OSError, asyncio.IncompleteReadError):
-                    pass
-                finally:
-                    writer.close()
+            async def listen(handler: Handler | None) -> int:
+                if handler is None:
+                    return 1  # tcpmux: nothing listens there
+                return await servers.enter_async_context(listening(handler, HERE))
 
-            server = await asyncio.start_server(quiet, HERE, 0)
-            return server, server.sockets[0].getsockname()[1]
-
-        servers = [await listen(rtsp_server), await listen(web_server)]
-        world = World(
-            attached=list,
-            neighbours=dict,
-            rtsp_ports=(servers[0][1],),
-            http_ports=(servers[1][1],),
-            probe_port=options.pop("probe_port", 9),
-        )
-        found = Found()
-        config = SearchConfig(f"{HERE}/32", **{"timeout_s": 20, **options})
-        found.done = await Search(config, lambda kind, event: found.events.append((kind, event)), world).run()
-        for server, _ in servers:
-            if server is not None:
-                server.close()
+            world = World(
+                attached=list,
+                neighbours=dict,
+                rtsp_ports=(await listen(rtsp_server),),
+                http_ports=(await listen(web_server),),
+                probe_port=options.pop("probe_port", 9),
+            )
+            found = Found()
+            config = SearchConfig(f"{HERE}/32", **{"timeout_s": 20, **options})
+            search = Search(config, lambda kind, event: found.events.append((kind, event)), world)
+            found.done = await search.run()
         return found
 
     return asyncio.run(main())
@@ -206,19 +195,18 @@ def test_a_cancelled_search_closes_its_connections() -> None:
             open_now -= 1
             if not open_now:
                 closed.set()
-            writer.close()
 
-        server = await asyncio.start_server(serve, HERE, 0)
-        port = server.sockets[0].getsockname()[1]
-        world = World(attached=list, neighbours=dict, rtsp_ports=(port,), http_ports=(port,), probe_port=9)
-        task = asyncio.create_task(Search(SearchConfig(f"{HERE}/32"), lambda *_: None, world).run())
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        async with asyncio.timeout(60):
-            await closed.wait()
-        server.close()
+        async with listening(serve, HERE) as port:
+            world = World(
+                attached=list, neighbours=dict, rtsp_ports=(port,), http_ports=(port,), probe_port=9
+            )
+            task = asyncio.create_task(Search(SearchConfig(f"{HERE}/32"), lambda *_: None, world).run())
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with asyncio.timeout(60):
+                await closed.wait()
 
     asyncio.run(main())
 

@@ -15,7 +15,8 @@ from ninjacam.sources.http_mjpeg import open_http
 from ninjacam.sources.http_snapshots import MAX_FAILURES, interval_of
 from ninjacam.sources.multipart import MAX_IMAGE_BYTES
 from ninjacam.testing.clock import FakeClock
-from tests.unit.sources.scripted_server import Packets, listening
+from tests.harness.async_server import listening
+from tests.unit.sources.collected_packets import Packets
 from tests.unit.sources.test_multipart import jpeg
 from tests.unit.sources.test_publish import in_loop
 

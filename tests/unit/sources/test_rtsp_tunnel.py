@@ -15,8 +15,9 @@ from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import check_url, open_source, runs_native_code
 from ninjacam.sources.urls import binding_of, parse_url
 from ninjacam.testing.tls import server_context
+from tests.harness.async_server import listening
+from tests.unit.sources.collected_packets import Packets
 from tests.unit.sources.rtp_support import IDR, PPS, SLICE, SPS, interleaved, rtp, stap_a
-from tests.unit.sources.scripted_server import Packets, listening
 from tests.unit.sources.test_publish import in_loop
 
 SDP = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track\r\n"
@@ -94,7 +95,7 @@ class TunnelCamera:
 @asynccontextmanager
 async def tunnel_camera(*, tls: bool = False, **changes: object) -> AsyncIterator[TunnelCamera]:
     camera = replace(TunnelCamera(), **changes)  # type: ignore[arg-type]  # a test's own
-    async with listening(camera.serve, server_context() if tls else None) as camera.port:
+    async with listening(camera.serve, tls=server_context() if tls else None) as camera.port:
         yield camera
 
 

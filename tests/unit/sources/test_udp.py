@@ -34,7 +34,7 @@ from ninjacam.sources.udp import (
 )
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.scenes import SceneOptions, make_clip
-from tests.unit.sources.scripted_server import Packets
+from tests.unit.sources.collected_packets import Packets
 from tests.unit.sources.test_publish import in_loop
 
 GROUP = "239.255.77.8"

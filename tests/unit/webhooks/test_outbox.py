@@ -156,3 +156,70 @@ def test_old_rows_are_deleted_and_too_many_waiting_ones_given_up(
     assert list(webhook.deliveries.order_by("pk").values_list("pk", "state")) == [
         (pks[1], "delivered"), (pks[3], "dead"), (pks[4], "dead"), (pks[5], "waiting"), (pks[6], "waiting"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("attempts", [0, 3])
+def test_a_clock_that_is_set_back_delays_no_delivery(outbox: Outbox, clock: FakeClock, attempts: int) -> None:
+    """All times of the row were written with the later clock."""
+    make_webhook()
+    enqueue()
+    later_ns = clock.wall_ns() + 365 * 86_400 * S
+    WebhookDelivery.objects.update(
+        attempts=attempts, created_ns=later_ns, next_try_ns=later_ns, leased_until_ns=later_ns + 30 * S
+    )
+    again = only(outbox.claim({}))
+    outbox.failed(again, DOWN)
+    assert outbox.claim({}) == [], "the next attempt waits as usual"
+    clock.advance(900)
+    assert only(outbox.claim({})).attempts == attempts + 2
+
+
+def test_times_ahead_within_the_usual_are_respected(outbox: Outbox, clock: FakeClock) -> None:
+    make_webhook()
+    enqueue()
+    now_ns = clock.wall_ns()
+    WebhookDelivery.objects.update(created_ns=now_ns, next_try_ns=now_ns + 86_400 * S)
+    assert outbox.claim({}) == []
+    WebhookDelivery.objects.update(attempts=9, next_try_ns=now_ns + 990 * S)
+    assert outbox.claim({}) == []
+    WebhookDelivery.objects.update(next_try_ns=0, leased_until_ns=now_ns + 60 * S)
+    assert outbox.claim({}) == [], "the clock of another host may be half a minute ahead"
+
+
+def test_the_result_of_a_deleted_webhook_is_discarded(outbox: Outbox) -> None:
+    webhook = make_webhook()
+    enqueue(2)
+    first, second = outbox.claim({})
+    webhook.delete()
+    outbox.delivered(first, 200)
+    outbox.failed(second, DOWN)
+    outbox.release([first, second])
+    assert not WebhookDelivery.objects.exists() and outbox.claim({}) == []
+
+
+def test_the_number_of_dead_deliveries_is_bounded(
+    outbox: Outbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A receiver is down for weeks."""
+    monkeypatch.setattr("ninjacam.webhooks.outbox.MAX_DEAD", 3)
+    webhook, other = make_webhook(), make_webhook()
+    enqueue(5)
+    WebhookDelivery.objects.update(state="dead", ended_ns=clock.wall_ns())
+    other.deliveries.update(state="waiting", ended_ns=None)
+    outbox.clean()
+    pks = list(webhook.deliveries.order_by("pk").values_list("event_id", flat=True))
+    assert len(pks) == 3 and pks == sorted(pks) and other.deliveries.count() == 5
+    assert "the 2 oldest dead deliveries were deleted" in caplog.text
+
+
+def test_a_delivery_that_is_being_sent_is_not_given_up(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ninjacam.webhooks.outbox.MAX_WAITING", 1)
+    webhook = make_webhook()
+    enqueue(MAX_AT_ONCE + 2)
+    claimed = outbox.claim({})
+    outbox.clean()
+    outbox.delivered(claimed[0], 200)
+    states = list(webhook.deliveries.order_by("pk").values_list("state", flat=True))
+    assert states == ["delivered", *["waiting"] * 3, "dead", "waiting"]

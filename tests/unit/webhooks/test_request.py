@@ -1,13 +1,17 @@
 """One request, to real servers that misbehave."""
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from ninjacam.sources import addresses
 from ninjacam.webhooks.request import DeliveryError, post
+from tests.harness.async_server import listening
 from tests.harness.receiver import Receiver
 
 BODY = b'{"id":"1"}'
@@ -93,11 +97,8 @@ def test_a_malformed_response_is_a_failure(response: bytes) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(BODY)
             writer.write(response)
-            writer.close()
 
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        async with listening(answer) as port:
             with pytest.raises(DeliveryError) as raised:
                 await post(f"http://127.0.0.1:{port}/", BODY, {}, verify_tls=True, timeout_s=2)
         assert raised.value.status is None and "camera" not in raised.value.message
@@ -110,16 +111,87 @@ def test_an_endless_body_is_not_read(receiver: Receiver) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(BODY)
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            try:
-                while True:
-                    writer.write(b"x" * 65_536)
-                    await writer.drain()
-            except OSError:
-                writer.close()
+            while True:
+                writer.write(b"x" * 65_536)
+                await writer.drain()
 
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        async with listening(answer) as port:
             return await post(f"http://127.0.0.1:{port}/", BODY, {}, verify_tls=True, timeout_s=2)
 
     assert asyncio.run(run()) == 200
+
+
+def test_a_slow_body_does_not_make_a_response_late() -> None:
+    """The head arrives just before the deadline, and the body never ends."""
+
+    async def run() -> int:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(BODY)
+            await asyncio.sleep(0.4)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        async with listening(answer) as port:
+            return await post(f"http://127.0.0.1:{port}/", BODY, {}, verify_tls=True, timeout_s=0.5)
+
+    assert asyncio.run(run()) == 200
+
+
+def test_a_slow_head_is_late() -> None:
+    async def run() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(BODY)
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                writer.write(b"X-Slow: 1\r\n")
+                await asyncio.sleep(0.02)
+
+        async with listening(answer) as port:
+            with pytest.raises(DeliveryError, match=r"within 0.3 s"):
+                await post(f"http://127.0.0.1:{port}/", BODY, {}, verify_tls=True, timeout_s=0.3)
+
+    asyncio.run(run())
+
+
+def test_a_response_counts_even_if_the_connection_was_reset_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = asyncio.Event()
+    connect = addresses.connect
+
+    async def connect_late(*arguments: Any, **options: Any) -> Any:
+        made = await connect(*arguments, **options)
+        await ended.wait()
+        await asyncio.sleep(0.05)  # The response and the reset arrive before the first read.
+        return made
+
+    async def run() -> int:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await asyncio.sleep(0.05)
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            ended.set()
+
+        async with listening(answer) as port:
+            return await post(f"http://127.0.0.1:{port}/", BODY, {}, verify_tls=True, timeout_s=2)
+
+    monkeypatch.setattr(addresses, "connect", connect_late)
+    assert asyncio.run(run()) == 204
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ada:secret@127.0.0.1/", "http://secret@127.0.0.1/", "http://127.0.0.1@169.254.169.254/",
+        "http://2852039166/", "http://0xa9fea9fe/", "http://0/", "http://[::]/", "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[fd00:ec2::254]/", "http://[::ffff:100.100.100.200]/"
+    ],
+)  # fmt: skip
+def test_addresses_in_disguise_are_refused_without_being_repeated(url: str) -> None:
+    error = failure(url)
+    assert "secret" not in error.message and error.status is None
+    assert "not allowed" in error.message or "must not contain a user" in error.message
