@@ -3,7 +3,7 @@
 Not here: when deliveries are written (`models.outbox`), and who sends them (`ninjacam.webhooks`).
 """
 
-from datetime import UTC, datetime
+import logging
 from uuid import uuid4
 
 from django.core.exceptions import ValidationError
@@ -15,8 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import redact_url
 from ninjacam.core.schedule import parse_schedule
+from ninjacam.core.times import to_datetime
 from ninjacam.credentials import Credentials, seal, unseal
 from ninjacam.models.event import Event
+
+logger = logging.getLogger(__name__)
 
 MAX_WEBHOOKS = 50
 MAX_DURATION_S = 86_400
@@ -124,8 +127,12 @@ class Webhook(models.Model):
     def _is_scheduled(self, start_ns: int) -> bool:
         if not self.schedule:
             return True
-        start = datetime.fromtimestamp(start_ns // 10**9, UTC)
-        return parse_schedule(self.schedule).is_on(timezone.localtime(start))
+        try:
+            schedule = parse_schedule(self.schedule)
+        except ConfigError as exc:  # It was stored without `clean`. No event may fail because of it.
+            logger.warning("Webhook %s receives nothing until its schedule is corrected: %s", self.pk, exc)
+            return False
+        return schedule.is_on(timezone.localtime(to_datetime(start_ns)))
 
 
 class WebhookDelivery(models.Model):

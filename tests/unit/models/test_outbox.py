@@ -53,6 +53,16 @@ def test_a_webhook_receives_events_that_meet_all_conditions(
     assert webhook.matches(event) is matches
 
 
+def test_an_invalid_schedule_in_the_database_receives_nothing_and_breaks_no_event(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Camera.objects.create(slug="door", url="rtsp://192.168.1.20/")
+    webhook = make_webhook()
+    Webhook.objects.filter(pk=webhook.pk).update(schedule="whenever")
+    assert events.create("door", "person") is not None
+    assert not WebhookDelivery.objects.exists() and "until its schedule is corrected" in caplog.text
+
+
 def test_an_event_without_a_score_does_not_meet_a_minimum() -> None:
     assert not make_webhook(min_score=0).matches(make_event())
 
