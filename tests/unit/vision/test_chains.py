@@ -110,7 +110,7 @@ class Chain:
         packet = Packet(Kind.VIDEO, Codec.H264, b"", self._number * 3600, SYSTEM_CLOCK.monotonic_ns())
         self.shared.scene.look = lambda *_: None  # type: ignore[method-assign]
         self._decoding._number = self._number
-        self.shared.attention.look = self._look  # type: ignore[method-assign]
+        self.shared.attention.look = self._look  # type: ignore[assignment, method-assign]
         self._decoding._show(cast(Any, image), packet)
         self._number += 1
         return self._number - 1
