@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -377,8 +378,10 @@ def test_requests_while_the_camera_is_down_never_get_an_empty_200(scene: Scene) 
             viewer.wait_live()
         scene.door.kill()
         scene.product.wait_for_state("door", "reconnecting")
-        for _ in range(6):
-            answer = scene.product.client.get("/live/door/snapshot.jpg")
+        with ThreadPoolExecutor(6) as pool:  # Each waits some seconds for a picture.
+            asked = [pool.submit(scene.product.client.get, "/live/door/snapshot.jpg") for _ in range(6)]
+        for each in asked:
+            answer = each.result()
             assert answer.status == 503
             assert answer.headers["content-type"].startswith("application/problem+json")
             assert answer.json()["code"]

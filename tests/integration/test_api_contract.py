@@ -14,6 +14,7 @@ import pytest
 
 from tests.harness.fair_clock import fair_s
 from tests.harness.http import HttpClient
+from tests.harness.warm_cli import run_command
 
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
@@ -24,11 +25,8 @@ CHECKS = (
 
 
 def run(*arguments: str, data: Path, stdin: str = "") -> str:
-    environment = {**os.environ, "NINJACAM_DATA": str(data)}
-    done = subprocess.run(
-        [sys.executable, "-m", "ninjacam", *arguments],
-        input=stdin, capture_output=True, text=True, env=environment, timeout=60, check=True,
-    )  # fmt: skip
+    done = run_command([*arguments, "--data", str(data)], os.environ, stdin=stdin)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 

@@ -157,6 +157,10 @@ def test_code_that_misbehaves_ends_at_most_its_run(
     [
         (["nothing", *span(0, 5)], "No processor “nothing”. There are: bright, misbehaves, moves."),
         (["moves", *span(0, 5), "--set", "sensitivity=9"], "The option “sensitivity” of “moves”"),
+        (
+            ["moves", *span(0, 5), "--set", "move.sensitivity=1"],
+            "“move” does not run. Specify options of “moves”.",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(data: Path, arguments: list[str], message: str) -> None:

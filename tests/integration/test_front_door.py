@@ -8,7 +8,6 @@ import resource
 import selectors
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,10 +20,12 @@ from ninjacam.live.snapshot import AT_ONCE_OF_USER, MAX_WAITING_OF_USER
 from tests.harness.asgi_servers import SERVERS, AsgiServer
 from tests.harness.attackers import CHUNK, RawClient, idle_connections
 from tests.harness.fair_clock import fair_s
-from tests.harness.processes import python, wait_until
+from tests.harness.processes import wait_until
+from tests.harness.warm_cli import run_command
 
 LOGIN = ("POST /login/ HTTP/1.1", "Content-Type: application/x-www-form-urlencoded")
 APPLICATION = "ninjacam.site.asgi:application"
+PASSWORD = "correct horse battery staple\n"
 FLOOD_BYTES = 64 << 20
 DEADLINE_S = 10.0
 
@@ -70,29 +71,23 @@ def environment(data: Path) -> dict[str, str]:
     }
 
 
+def cli(data: Path, *arguments: str, stdin: str = "") -> str:
+    """The output of `ninjacam ARGUMENTS`."""
+    done = run_command([*arguments, "--data", str(data)], os.environ, stdin=stdin)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("front-door")
-    subprocess.run(
-        python(
-            "-m", "ninjacam", "createuser", "boss", "--admin", "--password-stdin", "--data", str(directory)
-        ),
-        input=b"correct horse battery staple\n",
-        check=True,
-        capture_output=True,
-    )
+    cli(directory, "createuser", "boss", "--admin", "--password-stdin", stdin=PASSWORD)
     return directory
 
 
 @pytest.fixture(scope="module")
 def token(data: Path) -> str:
-    made = subprocess.run(
-        python("-m", "ninjacam", "token", "create", "tests", "--scope", "*", "--data", str(data)),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return made.stdout.split()[-1]
+    return cli(data, "token", "create", "tests", "--scope", "*").split()[-1]
 
 
 @pytest.fixture(scope="module")
@@ -314,31 +309,29 @@ def tokens(data: Path, token: str, fronts: dict[str, Front]) -> dict[str, str]:
         )
         assert client.answer()[0] == 201
     for user in ("ann", "bob"):
-        for command, given in (
-            (["createuser", user, "--admin", "--password-stdin"], b"correct horse battery staple\n"),
-            (["token", "create", "tests", "--user", user, "--scope", "*"], b""),
-        ):
-            done = subprocess.run(
-                python("-m", "ninjacam", *command, "--data", str(data)),
-                input=given,
-                check=True,
-                capture_output=True,
-            )
-        made[user] = done.stdout.decode().split()[-1]
+        cli(data, "createuser", user, "--admin", "--password-stdin", stdin=PASSWORD)
+        made[user] = cli(data, "token", "create", "tests", "--user", user, "--scope", "*").split()[-1]
     return made
 
 
 def test_many_snapshot_requests_of_one_user_do_not_delay_another(
-    front: Front, tokens: dict[str, str]
+    fronts: dict[str, Front], tokens: dict[str, str]
 ) -> None:
     """Each takes 5 s because no frame arrives. Eight of one user run at once, and 32 wait."""
-    flood = Flood(front, tokens)
     taken = AT_ONCE_OF_USER + MAX_WAITING_OF_USER
-    before = flood.run(
-        "GET /live/door/snapshot.jpg HTTP/1.1", taken + 2, lambda: flood.answered.count(("ann", 429)) == 2
-    )
-    assert before < taken, "Bob's was answered after all of Ann's"
-    assert ("bob", 503) in flood.answered
+
+    def flood_with_snapshots(front: Front) -> tuple[int, Flood]:
+        flood = Flood(front, tokens)
+        line = "GET /live/door/snapshot.jpg HTTP/1.1"
+        before = flood.run(line, taken + 2, lambda: flood.answered.count(("ann", 429)) == 2)
+        return before, flood
+
+    with ThreadPoolExecutor(len(fronts)) as pool:
+        for name, (before, flood) in zip(
+            fronts, pool.map(flood_with_snapshots, fronts.values()), strict=True
+        ):
+            assert before < taken, (name, "Bob's was answered after all of Ann's")
+            assert ("bob", 503) in flood.answered, name
 
 
 def test_many_commands_of_one_user_do_not_delay_another(front: Front, tokens: dict[str, str]) -> None:
@@ -450,14 +443,10 @@ def test_anonymous_clients_cause_only_a_few_log_lines_and_no_traceback(front: Fr
 # --- the end ---
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_connections_without_a_request_do_not_delay_the_exit(name: str, data: Path) -> None:
-    with (
-        AsgiServer(name, APPLICATION, environment=environment(data)) as server,  # type: ignore[arg-type]
-        RawClient(server.port),
-        RawClient(server.port) as again,
-        RawClient(server.port) as head,
-    ):
+def test_connections_without_a_request_do_not_delay_the_exit(front: Front) -> None:
+    """The last test, because it ends the servers."""
+    server = front.server
+    with front.client(), front.client() as again, front.client() as head:
         again.request("GET /healthz HTTP/1.1")
         assert again.answer()[0] == 200
         head.send(b"GET /heal")

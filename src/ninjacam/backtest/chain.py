@@ -18,7 +18,7 @@ from ninjacam.core.processors import Processor, Registration
 from ninjacam.core.zones import Zones
 from ninjacam.vision.cadence import Cadence
 from ninjacam.vision.calling import Returned, call_processor, close_processor, new_processor
-from ninjacam.vision.chains import Preceding, Processors, broken_chain, preceding_views
+from ninjacam.vision.chains import Preceding, Processors, resolve_chain, uses_motion
 from ninjacam.vision.images import DecodedFrame
 from ninjacam.vision.views import FAILING_EVERY_NS
 
@@ -66,22 +66,11 @@ def find_chain(current: Processors, name: str, camera: str) -> list[Registration
     if entry is None:
         known = ", ".join(sorted(current)) or "none; see docs/processors.md"
         raise InvalidError.of("processor", f"No processor “{name}”. There are: {known}.")
-    if isinstance(entry, ProcessorError):
-        raise entry
-    if not entry.applies_to(camera):
+    if isinstance(entry, Registration) and not entry.applies_to(camera):
         raise InvalidError.of(
             "camera", f"The processor “{name}” is not for the camera “{camera}”. Specify one of its cameras."
         )
-    before = preceding_views(current, name, camera)
-    if entry.after and not before:
-        raise broken_chain(name, entry.after)
-    found = []
-    for each in (*before, name):
-        one = current[each]
-        if isinstance(one, ProcessorError):
-            raise one
-        found.append(one)
-    return found
+    return resolve_chain(current, name, camera)
 
 
 def choose_camera(current: Processors, name: str) -> str:
@@ -152,7 +141,7 @@ class ChainRun:
     @property
     def examines(self) -> bool:
         """Return whether frames are to be examined for motion."""
-        return any(member.waits for member in self._members)
+        return any(uses_motion(member.entry) for member in self._members)
 
     @property
     def skips_still(self) -> bool:

@@ -12,6 +12,7 @@ from ninjacam.backtest.job import Question, Task
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import InvalidError, NinjacamError, ProcessorError
 from ninjacam.core.interpreter import full_environment, python_command
+from ninjacam.core.limits import kill_session
 
 Line = dict[str, Any]
 MODULE = "ninjacam.processes.backtest_job"
@@ -75,8 +76,7 @@ class JobChild:
     def read(self) -> list[Line]:
         """Return the complete lines. Raises: JobCrashedError: it has ended."""
         data = os.read(self.descriptor, READ_BYTES)
-        if not data:
-            self._popen.wait()
+        if not data:  # It may be running: user code can close its output.
             raise JobCrashedError("The processor ended its process")
         self._heard_ns = self._clock.monotonic_ns()
         self._has_begun = self.task is not None
@@ -86,10 +86,8 @@ class JobChild:
         return [json.loads(line) for line in lines]
 
     def end(self) -> None:
-        """Kill it. Idempotent."""
-        with contextlib.suppress(ProcessLookupError):
-            self._popen.kill()
-        self._popen.wait()
+        """Kill it, and the processes that user code has started. Idempotent."""
+        kill_session(self._popen)
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ from ninjacam.backtest.parts import RecordedFile, split
 from ninjacam.backtest.results import ResultBuilder, RunResult
 from ninjacam.backtest.video import NS, VideoPart
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import InvalidError
 
 Progress = Callable[[float], None]
 
@@ -19,7 +20,7 @@ Progress = Callable[[float], None]
 @dataclass(frozen=True, slots=True)
 class BacktestSpec:
     """`options`: of each run. `length_s`: of the video, without gaps. `files`: of recordings. `timeout_s`: of one call.
-    `source`: a name of the video, for people.
+    `source`: a name of the video, for people. `changed`: processors whose options the user has set for this backtest.
     """
 
     question: Question
@@ -30,6 +31,7 @@ class BacktestSpec:
     files: tuple[RecordedFile, ...] = ()
     processes: int = 1
     timeout_s: float = 60.0
+    changed: tuple[str, ...] = ()
 
 
 def run_backtest(
@@ -38,7 +40,8 @@ def run_backtest(
     """Return the result of each run. A processor that crashes or hangs ends its run, not the others.
 
     `on_progress`: receives the share that is done, 0 to 1, often. Blocks.
-    Raises: InvalidError, ProcessorError: the processor does not exist, does not load, or cannot be set up.
+    Raises: InvalidError: a changed processor does not run; InvalidError, ProcessorError: the processor does not exist,
+    does not load, or cannot be set up.
     """
     runs = [_Run(spec, options) for options in spec.options]
     progress = _Progress(spec, on_progress)
@@ -59,6 +62,10 @@ def run_backtest(
     )
     with closing(jobs):
         ready = jobs.start()
+        for name in spec.changed:
+            if name not in ready["chain"]:
+                known = ", ".join(f"“{each}”" for each in ready["chain"])
+                raise InvalidError.of("options", f"“{name}” does not run. Specify options of {known}.")
         begun_ns = clock.monotonic_ns()  # Starting a process is not part of the speed.
         parts = split(spec.video, ready["warm_up_s"], spec.files)
         tasks = [

@@ -15,7 +15,7 @@ from typing import Any
 
 from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError, SourceMemoryError
-from ninjacam.core.limits import NATIVE_DATA_BYTES, confine, keep_files_private
+from ninjacam.core.limits import NATIVE_DATA_BYTES, confine, die_with_named_parent, keep_files_private
 from ninjacam.core.packets import Kind, Packet
 from ninjacam.sources.base import SourceConfig, source_from
 from ninjacam.sources.registry import open_source
@@ -92,6 +92,7 @@ def _jpeg(packet: Packet) -> bytes:
 
 
 def main() -> None:
+    die_with_named_parent()
     keep_files_private()
     confine(memory_bytes=MEMORY_BYTES, data_bytes=NATIVE_DATA_BYTES)
     values = json.load(sys.stdin)

@@ -7,7 +7,10 @@ import os
 import resource
 import signal
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import subprocess
 
 logger = logging.getLogger("ninjacam.core")
 
@@ -61,6 +64,22 @@ def die_with_parent(parent_pid: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent_pid:  # The parent ended before prctl().
         os._exit(1)
+
+
+def die_with_named_parent() -> None:
+    """Call `die_with_parent` with the process that the first argument `--parent` names. Without it, do nothing."""
+    if sys.argv[1:2] == ["--parent"]:
+        die_with_parent(int(sys.argv[2]))
+
+
+def kill_session(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that was started with `start_new_session`, and its children that have not left the session.
+    Idempotent.
+    """
+    if process.returncode is None:  # Later, its number may be that of another process.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _limit(what: int, most: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ninjacam.core.errors import NinjacamError
-from ninjacam.core.limits import confine, keep_files_private
+from ninjacam.core.limits import confine, die_with_named_parent, keep_files_private
 from ninjacam.devices.description import DeviceDescription
 from ninjacam.devices.registry import open_device
 from ninjacam.sources.base import SourceConfig, source_from
@@ -28,6 +28,7 @@ async def _describe(config: SourceConfig) -> DeviceDescription:
 
 
 def main() -> None:
+    die_with_named_parent()
     keep_files_private()
     confine(memory_bytes=MEMORY_BYTES)
     answer: dict[str, Any]

@@ -1,8 +1,12 @@
-"""Uvicorn's HTTP protocol with limits on httptools' buffers: heads, and trailers after a chunked body.
+"""Uvicorn's HTTP protocol with limits on httptools' buffers: heads, and trailers after a chunked body. It sends each
+response at once.
 
 Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """
 
+import asyncio
+import contextlib
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +32,10 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
     _kept_bytes = 0
     """Size of the headers in `self.headers`."""
     _refused = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        _send_at_once(transport)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -88,6 +96,17 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
             head = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head % (self._refused, _PHRASES[self._refused]))
             self.transport.close()
+
+
+def _send_at_once(transport: asyncio.Transport) -> None:
+    """Disable Nagle's algorithm, which delays the body of a response until the client has acknowledged the head: 40 ms.
+
+    Event loops do so only if they recognize the socket as TCP, and uvicorn declares that of --fd a Unix socket.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):  # A Unix socket has no such option.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def announcing(on_connection: Callable[[], None]) -> type[LimitedHttpToolsProtocol]:

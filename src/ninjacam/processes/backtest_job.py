@@ -68,7 +68,8 @@ def _run(question: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> 
     current = load_processors(processor_modules(get_settings()), asked.processor, asked.camera)
     asked = replace(asked, camera=asked.camera or choose_camera(current, asked.processor))
     chain = find_chain(current, asked.processor, asked.camera)
-    report({"ready": {"camera": asked.camera, "warm_up_s": warm_up_s(chain)}})
+    names = [each.name for each in chain]
+    report({"ready": {"camera": asked.camera, "warm_up_s": warm_up_s(chain), "chain": names}})
     for line in sys.stdin:
         collector = EventCollector()
         events.send_to(collector.put)

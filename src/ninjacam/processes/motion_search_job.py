@@ -8,13 +8,14 @@ import json
 import os
 import sys
 
-from ninjacam.core.limits import confine, keep_files_private
+from ninjacam.core.limits import confine, die_with_named_parent, keep_files_private
 
 MEMORY_BYTES = 4 << 30
 NICE = 10
 
 
 def main() -> None:
+    die_with_named_parent()
     keep_files_private()
     os.nice(NICE)
     question = json.load(sys.stdin)

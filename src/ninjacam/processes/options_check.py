@@ -12,10 +12,11 @@ import sys
 from typing import Any
 
 from ninjacam.core.errors import ConfigError, ProcessorError
-from ninjacam.core.limits import confine, keep_files_private
+from ninjacam.core.limits import confine, die_with_named_parent, keep_files_private
 
 
 def main() -> None:
+    die_with_named_parent()
     keep_files_private()
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Output of user code must not mix with the answer.

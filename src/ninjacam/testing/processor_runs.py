@@ -1,6 +1,6 @@
 """Runs your processors over video files in your own tests, as a vision worker runs them, but with each frame."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -94,21 +94,9 @@ def run_processor(
     continues as it does live. InvalidError: an option does not fit, or there is no such processor. DecodeError: the
     clip cannot be read.
     """
-    collector = EventCollector()
-    frames = []
-    for frame in _iter(
-        collector,
-        processor,
-        clip,
-        options=options,
-        camera=camera,
-        zones=Zones(zones),
-        width_px=width_px,
-        span_s=(start_s, end_s),
-        continue_after_errors=continue_after_errors,
-    ):
-        frames.append(replace(frame, image=None))
-    return ProcessorRun(frames, collector.events)
+    run = _Run(processor, clip, options, camera, zones, width_px, (start_s, end_s), continue_after_errors)
+    frames = [replace(frame, image=None) for frame in run.iter_frames()]
+    return ProcessorRun(frames, run.collector.events)
 
 
 def iter_processor(
@@ -123,59 +111,63 @@ def iter_processor(
     end_s: float | None = None,
     continue_after_errors: bool = False,
 ) -> Iterator[FrameRun]:
-    """Yield what the processor returns for each frame, with images, as `run_processor` does."""
-    yield from _iter(
-        EventCollector(),
-        processor,
-        clip,
-        options=options,
-        camera=camera,
-        zones=Zones(zones),
-        width_px=width_px,
-        span_s=(start_s, end_s),
-        continue_after_errors=continue_after_errors,
-    )
+    """Yield what the processor returns for each frame, with images, as `run_processor` does.
+
+    Raises: as `run_processor`; errors of the arguments at once, others while you iterate.
+    """
+    run = _Run(processor, clip, options, camera, zones, width_px, (start_s, end_s), continue_after_errors)
+    return run.iter_frames()
 
 
-def _iter(
-    collector: EventCollector,
-    processor: Any,
-    clip: str | Path,
-    *,
-    options: Mapping[str, Any] | None,
-    camera: str,
-    zones: Zones,
-    width_px: int,
-    span_s: tuple[float, float | None],
-    continue_after_errors: bool,
-) -> Iterator[FrameRun]:
-    chain = _find_chain(processor, camera)
-    part = VideoPart(
-        (str(clip),),
-        width_px=width_px,
-        start_ns=FILE_STARTS_NS + int(span_s[0] * NS),
-        end_ns=0 if span_s[1] is None else FILE_STARTS_NS + int(span_s[1] * NS),
-    )
-    with _collected(collector):
-        run = ChainRun(
-            camera, chain, _split(options or {}, chain[-1].name), zones=zones, on_call=collector.enter
+class _Run:
+    """One run. `collector`: has its events. Raises: InvalidError, ProcessorError: an argument does not fit."""
+
+    def __init__(
+        self,
+        processor: Any,
+        clip: str | Path,
+        options: Mapping[str, Any] | None,
+        camera: str,
+        zones: Iterable[Zone],
+        width_px: int,
+        span_s: tuple[float, float | None],
+        continue_after_errors: bool,
+    ) -> None:
+        self.collector = EventCollector()
+        self._camera = camera
+        self._chain = _find_chain(processor, camera)
+        self._options = _split(options or {}, self._chain)
+        self._zones = Zones(zones)
+        self._continues = continue_after_errors
+        start_s, end_s = span_s
+        self._part = VideoPart(
+            (str(clip),),
+            width_px=width_px,
+            start_ns=FILE_STARTS_NS + int(start_s * NS),
+            end_ns=0 if end_s is None else FILE_STARTS_NS + int(end_s * NS),
         )
-    failures: tuple[Failure, ...] = ()
-    try:
-        frames = iter_frames(part, examines=run.examines, skips_still=run.skips_still, zones=zones)
-        with closing(ReadAhead(frames)) as ahead:
-            for recorded in ahead:
-                with _collected(collector):
-                    outcome = run.process(recorded)
-                if outcome.failures and not continue_after_errors:
-                    raise outcome.failures[0].error
-                if outcome.returned is not None or outcome.failures:
-                    yield _to_frame_run(outcome, collector)
-    finally:
+
+    def iter_frames(self) -> Iterator[FrameRun]:
+        """Yield the frames that the processor is called for. Iterate once."""
+        collector, zones = self.collector, self._zones
         with _collected(collector):
-            failures = run.close()
-    if failures and not continue_after_errors:
-        raise failures[0].error
+            run = ChainRun(self._camera, self._chain, self._options, zones=zones, on_call=collector.enter)
+        failures: tuple[Failure, ...] = ()
+        try:
+            frames = iter_frames(self._part, examines=run.examines, skips_still=run.skips_still, zones=zones)
+            with closing(ReadAhead(frames)) as ahead:
+                for recorded in ahead:
+                    with _collected(collector):
+                        outcome = run.process(recorded)
+                    if outcome.failures and not self._continues:
+                        raise outcome.failures[0].error
+                    if outcome.returned is not None or outcome.failures:
+                        yield _to_frame_run(outcome, collector)
+        finally:
+            with _collected(collector):
+                failures = run.close()
+        if failures and not self._continues:
+            raise failures[0].error
 
 
 @contextmanager
@@ -205,11 +197,15 @@ def _to_frame_run(outcome: FrameOutcome, collector: EventCollector) -> FrameRun:
     )
 
 
-def _split(options: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+def _split(options: Mapping[str, Any], chain: Sequence[Registration]) -> dict[str, dict[str, Any]]:
+    """Return the options of each processor. Raises: InvalidError: one is of a processor that does not run."""
     found: dict[str, dict[str, Any]] = {}
+    names = [each.name for each in chain]
     for key, value in options.items():
         other, _, option = key.rpartition(".")
-        found.setdefault(other or name, {})[option] = value
+        if other and other not in names:
+            raise InvalidError.of("options", f"“{key}”: specify options of {', '.join(names)} only.")
+        found.setdefault(other or names[-1], {})[option] = value
     return found
 
 

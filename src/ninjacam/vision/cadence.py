@@ -13,10 +13,11 @@ class Cadence:
         """Return whether a frame is due, and count it. `fps`: 0: no limit."""
         if not fps:
             return True
-        if now_ns < self.due_ns:
-            return False
         period_ns = int(1e9 / fps)
+        if now_ns < self.due_ns <= now_ns + period_ns:
+            return False
+        # A later time is due, too: recorded clocks are set back, and the frame rate may have been raised.
         self.due_ns += period_ns
-        if self.due_ns < now_ns - period_ns // 2:
+        if not now_ns - period_ns // 2 <= self.due_ns <= now_ns + period_ns:
             self.due_ns = now_ns + period_ns  # After a pause, no frames are made up for.
         return True

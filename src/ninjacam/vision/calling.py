@@ -10,13 +10,14 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.annotations import AnnotationSet, are_annotations, to_annotation_set
-from ninjacam.core.errors import ConfigError, DecodeError, EncodeError, ProcessorError, ViewNotFoundError
+from ninjacam.core.errors import ConfigError, DecodeError, EncodeError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.options import fit_options
 from ninjacam.core.processors import Processor, Registration
 from ninjacam.core.results import Result, to_values
 from ninjacam.core.zones import Zones
-from ninjacam.vision.chains import broken_chain, preceding_views
+from ninjacam.vision.attention import Attention
+from ninjacam.vision.chains import resolve_chain, uses_motion
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
 from ninjacam.vision.drawing import draw_annotations
 from ninjacam.vision.images import DecodedFrame, check_image
@@ -114,7 +115,8 @@ def _to_result(returned: Any) -> Result:
 
 class RecordedView:
     """A view made from recorded frames, in the caller's thread, without a deadline. The processors that run before it
-    in its chain are called first, for each frame. `options`: view -> the values of its options.
+    in its chain are called first, for each frame. If one of them has `when="motion"`, frames have the areas that move,
+    but those without motion are processed, too: a video has all frames. `options`: view -> the values of its options.
 
     Raises: ViewNotFoundError: the camera has none with this name; ProcessorError: it does not load.
     """
@@ -127,18 +129,11 @@ class RecordedView:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         zones: Zones | None = None,
     ) -> None:
-        entry = code.current.get(view)
-        if entry is None or (isinstance(entry, Registration) and not entry.applies_to(camera)):
-            raise ViewNotFoundError(f"The camera {camera!r} has no view {view!r}.")
-        before = preceding_views(code.current, view, camera)
-        if isinstance(entry, Registration) and entry.after and not before:
-            raise broken_chain(view, entry.after)
-        self._made: dict[str, Processor] = {}
-        for name in (*before, view):
-            each = code.current[name]
-            if isinstance(each, ProcessorError):
-                raise each
-            self._made[name] = new_processor(each, camera, (options or {}).get(name)).processor
+        chain = resolve_chain(code.current, view, camera)
+        self._made: dict[str, Processor] = {
+            each.name: new_processor(each, camera, (options or {}).get(each.name)).processor for each in chain
+        }
+        self._attention = Attention() if any(map(uses_motion, chain)) else None
         self._view = view
         self._camera = camera
         self._zones = zones
@@ -148,6 +143,8 @@ class RecordedView:
         """Return uint8, (height, width, 3) BGR or (height, width). Raises: ProcessorError, DecodeError."""
         results: dict[str, Result] = {}
         image = None
+        if self._attention is not None:
+            self._attention.look(DecodedFrame(av_frame, self._reformatter), captured_ns, self._zones)
         for name, made in self._made.items():
             # Each has its own image, as when the view is live: a processor may draw on it.
             decoded_frame = DecodedFrame(av_frame, self._reformatter)
@@ -162,6 +159,7 @@ class RecordedView:
                 load_bgr=decoded_frame.bgr,
                 load_gray=decoded_frame.gray,
                 results=dict(results),
+                motion=() if self._attention is None else self._attention.areas,
                 zones=self._zones,
             )
             returned = call_processor(made, name, frame, with_image=name == self._view)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ninjacam.core.errors import ProcessorError
+from ninjacam.core.errors import ProcessorError, ViewNotFoundError
 from ninjacam.core.processors import Registration
 from ninjacam.core.ready_made import READY_MADE
 from ninjacam.core.results import Result
@@ -43,6 +43,32 @@ def preceding_views(current: Processors, view: str, camera: str) -> list[str]:
             return []
         found.insert(0, name)
     return found
+
+
+def resolve_chain(current: Processors, view: str, camera: str) -> list[Registration]:
+    """Return the processors to call for `view`, in the order of their calls: `view` is the last one.
+
+    Raises: ViewNotFoundError: the camera has no such view; ProcessorError: its chain is broken, or a part of it does
+    not load.
+    """
+    entry = current.get(view)
+    if entry is None or (isinstance(entry, Registration) and not entry.applies_to(camera)):
+        raise ViewNotFoundError(f"The camera {camera!r} has no view {view!r}.")
+    before = preceding_views(current, view, camera)
+    if isinstance(entry, Registration) and entry.after and not before:
+        raise broken_chain(view, entry.after)
+    found = []
+    for name in (*before, view):
+        each = current[name]
+        if isinstance(each, ProcessorError):
+            raise each
+        found.append(each)
+    return found
+
+
+def uses_motion(entry: Registration | ProcessorError | None) -> bool:
+    """Return whether a processor receives the areas that move in a frame."""
+    return isinstance(entry, Registration) and entry.when == "motion"
 
 
 def first_view(current: Processors, view: str, camera: str) -> str:

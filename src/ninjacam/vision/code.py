@@ -51,7 +51,7 @@ def interrupt(thread: threading.Thread) -> None:
 
 
 FileVersion = tuple[int, int] | None
-"""Return (modification time, wall clock ns; size in bytes) of a file; None: it does not exist."""
+"""Last change of a file (ns, wall clock) and its size in bytes; None: it does not exist."""
 
 
 def _read_version(path: Path) -> FileVersion:

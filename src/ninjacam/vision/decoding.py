@@ -13,7 +13,7 @@ from dataclasses import replace
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.vision.backlog import Backlog
-from ninjacam.vision.chains import preceding_views
+from ninjacam.vision.chains import preceding_views, uses_motion
 from ninjacam.vision.context import ViewContext
 from ninjacam.vision.images import DecodedFrame, Decoder
 from ninjacam.vision.views import LATE_NS, ViewInput, ViewMaker, ViewThread
@@ -98,7 +98,11 @@ class Decoding:
         view_input = ViewInput(frame, packet, self._number, self._frame_ns, self._info)
         if frame is not None:
             shared.scene.look(frame, packet.received_ns)
-            if any(variant.waits_for_motion for variant in shared.variants):
+            current = self._context.code.current
+            if any(
+                each.waits_for_motion or uses_motion(current.get(each.request.view))
+                for each in shared.variants
+            ):
                 attention = shared.attention
                 attention.look(frame, packet.received_ns, shared.zones)
                 view_input = replace(view_input, motion=attention.areas, is_awake=attention.is_awake)

@@ -67,7 +67,8 @@ class DecodedFrame:
 
     def gray(self) -> "GrayImage":
         """Return the luma plane without a copy, read-only: uint8, (height, width). Valid while this object is."""
-        if not self._frame.format.name.startswith(("yuv", "nv", "gray")):
+        layout = self._frame.format
+        if not layout.name.startswith(("yuv", "nv", "gray")) or layout.components[0].bits != 8:
             return cast("GrayImage", cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
         plane = self._frame.planes[0]
         rows = np.frombuffer(cast("memoryview[int]", plane), np.uint8).reshape(plane.height, plane.line_size)

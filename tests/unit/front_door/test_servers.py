@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from typing import Any, cast
 
 from uvicorn import Config
@@ -98,3 +99,33 @@ def test_a_connection_is_announced_when_it_is_accepted_and_not_after_its_tls_han
 
 async def _make(protocol: type[LimitedHttpToolsProtocol], config: Config) -> None:
     protocol(config=config, server_state=ServerState(), app_state={})
+
+
+def test_responses_are_sent_at_once_on_a_socket_that_the_server_does_not_know_to_be_tcp() -> None:
+    """`uvicorn --fd` declares its socket a Unix socket, so asyncio leaves Nagle's algorithm enabled."""
+    config = Config(lambda: None, http="httptools", lifespan="off")
+    config.load()
+    assert asyncio.run(_find_nodelay(config)) == 1
+
+
+async def _find_nodelay(config: Config) -> int:
+    found = asyncio.get_running_loop().create_future()
+
+    class Observed(LimitedHttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            connection = transport.get_extra_info("socket")
+            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        declared = socket.fromfd(listener.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Observed(config=config, server_state=ServerState(), app_state={}), sock=declared
+        )
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        nodelay: int = await asyncio.wait_for(found, 10)
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+    return nodelay

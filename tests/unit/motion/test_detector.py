@@ -32,8 +32,16 @@ def street() -> Luma:
     return image
 
 
+NOISE = np.random.default_rng(5).normal(0, 1, (2 * HEIGHT, 2 * WIDTH)).astype(np.float32)
+BEAM = np.exp(-(((np.arange(HEIGHT) - HEIGHT * 0.7) / (HEIGHT * 0.15)) ** 2))[:, None]
+"""Brightness of a headlight from top to bottom."""
+
+
 def noise(image: Luma, sigma: float, rng: np.random.Generator) -> Luma:
-    return np.clip(image + rng.normal(0, sigma, image.shape), 0, 255).astype(np.uint8)
+    """Add a random part of NOISE, because making new noise takes longer than the detector."""
+    y, x = rng.integers(0, (HEIGHT, WIDTH))
+    height, width = image.shape
+    return np.clip(image + sigma * NOISE[y : y + height, x : x + width], 0, 255).astype(np.uint8)
 
 
 def strong_noise(image: Luma, _: int, rng: np.random.Generator) -> Luma:
@@ -49,9 +57,8 @@ def clouds(image: Luma, number: int, rng: np.random.Generator) -> Luma:
 
 
 def headlights(image: Luma, number: int, rng: np.random.Generator) -> Luma:
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
     center = number % 100 / 100 * WIDTH * 1.4 - 0.2 * WIDTH
-    light = 90 * np.exp(-(((x - center) / (WIDTH * 0.12)) ** 2 + ((y - HEIGHT * 0.7) / (HEIGHT * 0.15)) ** 2))
+    light = 90 * BEAM * np.exp(-(((np.arange(WIDTH) - center) / (WIDTH * 0.12)) ** 2))
     return noise(image + light, 2, rng)
 
 

@@ -31,7 +31,11 @@ def draw_scene(seed: int, size: tuple[int, int] = (840, 560)) -> Any:
     return image
 
 
-SCENE = draw_scene(1)
+SCENE, OTHER_SCENE = draw_scene(1), draw_scene(2)
+_Y, _X = np.mgrid[: SIZE[1], : SIZE[0]]
+SPOT = np.exp(-(((_X - 320) / 300) ** 2) - ((_Y - 180) / 200) ** 2).astype(np.float32)
+"""The light of an infrared lamp."""
+BRIGHTER = (255 * (np.arange(256) / 255) ** 0.4).astype(np.uint8)
 
 
 def see(x: int = 100, y: int = 100, scene: Any = SCENE) -> Any:
@@ -44,10 +48,8 @@ def unchanged(image: Any) -> Any:
 
 def night(image: Any) -> Any:
     """Infrared light: no colors, bright in the middle, and surfaces reflect it differently."""
-    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
-    spot = np.exp(-(((x - 320) / 300) ** 2) - ((y - 180) / 200) ** 2)
-    reflected = 0.8 * image[..., 2] + 0.4 * image[..., 0] - 0.2 * image[..., 1].astype(float)
-    gray = np.clip(reflected * spot, 0, 255).astype(np.uint8)
+    reflected = cv2.transform(image.astype(np.float32), np.array([[0.4, -0.2, 0.8]], np.float32))
+    gray = np.clip(reflected * SPOT, 0, 255).astype(np.uint8)
     return cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
 
 
@@ -60,7 +62,7 @@ def dim(image: Any) -> Any:
 
 
 def bright(image: Any) -> Any:
-    return (255 * (image / 255) ** 0.4).astype(np.uint8)
+    return BRIGHTER[image]
 
 
 def blurred(image: Any) -> Any:
@@ -80,7 +82,7 @@ def moved(image: Any) -> Any:
 
 
 def elsewhere(image: Any) -> Any:
-    return see(100, 100, draw_scene(2))
+    return see(100, 100, OTHER_SCENE)
 
 
 def watch(
@@ -94,7 +96,7 @@ def watch(
             image = see()
             x = int(second * 40) % 600
             cv2.rectangle(image, (x, 150), (x + 40, 330), (40, 60, 160), -1)
-            image = np.clip(change(image) + noises[len(returned) % 7], 0, 255).astype(np.uint8)
+            image = cv2.add(change(image), noises[len(returned) % 7], dtype=cv2.CV_8U)
             at = BEGIN + timedelta(seconds=second)
             returned.append(processor.process(frame(image, camera="gate", captured_at=at)))
             second += step_s

@@ -59,6 +59,7 @@ def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "PYTEST"))
     }
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # Loading those of our own suite takes seconds.
     command = [
         sys.executable,
         "-m",

@@ -138,3 +138,10 @@ def test_what_is_not_a_processor_is_an_error(clip: Path, wrong: Any) -> None:
 def test_a_missing_clip_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="No file"):
         run_processor(Moves, tmp_path / "missing.mp4")
+
+
+def test_an_option_of_a_processor_that_does_not_run_is_an_error(clip: Path) -> None:
+    """It is an error of the arguments, so the frames need not be read to see it."""
+    with pytest.raises(InvalidError, match=r"“move\.sensitivity”: specify options of moves only"):
+        iter_processor(Moves, clip, options={"move.sensitivity": 0.1})
+    assert run_processor(Moves, clip, options={"moves.sensitivity": 0.1}, end_s=1).errors == []

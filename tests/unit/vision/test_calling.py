@@ -1,15 +1,18 @@
 """What a processor may return, and what becomes of it."""
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import av
 import numpy as np
 import pytest
 
 from ninjacam import Box, Frame, Result, Text
 from ninjacam.core.errors import ProcessorError
-from ninjacam.core.processors import FunctionProcessor
-from ninjacam.vision.calling import Returned, call_processor
+from ninjacam.core.frames import Area
+from ninjacam.core.processors import FunctionProcessor, Registration, When
+from ninjacam.vision.calling import RecordedView, Returned, call_processor
 
 RED = (0, 0, 255)
 
@@ -136,3 +139,26 @@ def test_a_result_contains_everything_at_once() -> None:
 def test_an_invalid_result_is_an_error_of_the_processor(result: Result, message: str) -> None:
     with pytest.raises(ProcessorError, match=message):
         call(lambda _: result)
+
+
+@pytest.mark.parametrize(("when", "moves"), [("motion", True), ("watched", False)])
+def test_a_recorded_view_has_the_motion_of_each_frame_if_it_waits_for_that(when: When, moves: bool) -> None:
+    seen: list[tuple[Area, ...]] = []
+
+    def note(frame: Frame) -> None:
+        seen.append(frame.motion)
+
+    entry = Registration("moves", lambda: FunctionProcessor(note), ("*",), "cameras", when=when)
+    code = cast(Any, SimpleNamespace(current={"moves": entry}))
+    view = RecordedView("door", "moves", code)
+    for number in range(40):
+        image = np.random.default_rng(1).integers(60, 90, (180, 320, 3), np.uint8)
+        if number >= 20:
+            left = 10 * (number - 20)
+            image[60:120, left : left + 60] = 220
+        frame = av.VideoFrame.from_ndarray(image, "bgr24").reformat(format="yuv420p")
+        view.draw(frame, 1_000_000_000_000 + number * 100_000_000, number, number / 10)
+    view.close()
+    assert len(seen) == 40, "a video has all frames"
+    assert not any(seen[:20])
+    assert any(seen[20:]) == moves

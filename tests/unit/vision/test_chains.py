@@ -12,14 +12,15 @@ import pytest
 
 from ninjacam import Box, Frame, Result
 from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.core.errors import ConfigError, ProcessorError
+from ninjacam.core.errors import ConfigError, ProcessorError, ViewNotFoundError
+from ninjacam.core.frames import Area
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.processors import FairLock, FunctionProcessor, Registration, processor
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.backlog import Backlog
-from ninjacam.vision.chains import MAX_CHAIN, broken_chain, first_view, preceding_views
+from ninjacam.vision.chains import MAX_CHAIN, broken_chain, first_view, preceding_views, resolve_chain
 from ninjacam.vision.context import Shared, Variant, ViewContext
 from ninjacam.vision.decoding import Decoding
 from ninjacam.vision.variants import Variants
@@ -62,11 +63,23 @@ def test_a_broken_chain_has_no_processors_before_the_view(others: list[Registrat
     current = current_of(entry("c", after="a"), *others)
     assert preceding_views(current, "c", "door") == []
     assert first_view(current, "c", "door") == "c"
+    with pytest.raises(ProcessorError, match="'c' runs after 'a', which is not a processor of this camera"):
+        resolve_chain(current, "c", "door")
 
 
 def test_a_processor_that_does_not_load_is_a_part_of_its_chain() -> None:
     current = {**current_of(entry("b", after="a")), "a": ProcessorError("a does not load")}
     assert preceding_views(current, "b", "door") == ["a"]
+    with pytest.raises(ProcessorError, match="a does not load"):
+        resolve_chain(current, "b", "door")
+
+
+def test_a_resolved_chain_ends_with_the_view() -> None:
+    a, b = entry("a"), entry("b", after="a", cameras="door")
+    assert resolve_chain(current_of(a, b), "b", "door") == [a, b]
+    for view, camera in (("b", "gate"), ("c", "door")):
+        with pytest.raises(ViewNotFoundError, match=f"'{camera}' has no view '{view}'"):
+            resolve_chain(current_of(a, b), view, camera)
 
 
 class Chain:
@@ -97,9 +110,13 @@ class Chain:
         packet = Packet(Kind.VIDEO, Codec.H264, b"", self._number * 3600, SYSTEM_CLOCK.monotonic_ns())
         self.shared.scene.look = lambda *_: None  # type: ignore[method-assign]
         self._decoding._number = self._number
+        self.shared.attention.look = self._look  # type: ignore[assignment, method-assign]
         self._decoding._show(cast(Any, image), packet)
         self._number += 1
         return self._number - 1
+
+    def _look(self, *_: Any) -> None:
+        self.shared.attention.areas = (Area(1, 2, 3, 4, 0.5),)
 
     def close(self) -> None:
         for thread in list(self.views.values()):
@@ -143,6 +160,19 @@ def test_results_of_the_whole_chain_are_passed_on(tmp_path: Path) -> None:
         chain.show()
         wait_until(lambda: seen, 5, "the last processor")
     assert seen == [{"a": 1, "b": 2}]
+
+
+def test_frames_have_their_motion_although_no_variant_waits_for_it(tmp_path: Path) -> None:
+    """As of a camera that sleeps, or while a view that runs afterwards has viewers."""
+    seen: dict[str, tuple[Area, ...]] = {}
+    with running(
+        tmp_path,
+        entry("moves", lambda frame: seen.update(moves=frame.motion), when="motion"),
+        entry("use", lambda frame: seen.update(use=frame.motion), after="moves"),
+    ) as chain:
+        chain.show()
+        wait_until(lambda: len(seen) == 2, 5, "both processors")
+    assert seen["moves"] == (Area(1, 2, 3, 4, 0.5),)
 
 
 def test_each_processor_runs_in_its_own_thread(tmp_path: Path) -> None:

@@ -13,20 +13,33 @@ import numpy as np
 import pytest
 
 from ninjacam import Zone
-from ninjacam.core.errors import ProcessorError
+from ninjacam.core.errors import DecodeError, ProcessorError
 from ninjacam.core.processors import ProcessorRegistry, Registration
 from ninjacam.testing import frame
+from ninjacam.vision import failure_cases
 from ninjacam.vision.code import ModuleFile, ProcessorCode
 from ninjacam.vision.failure_cases import KEEP_EVERY_NS, FailureCases, failure_path
 
 CODE = """
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from ninjacam import Frame, Processor, processor
 
 
 class Limits(BaseModel):
     below: int = 300
+
+
+class Account(BaseModel):
+    pin: SecretStr | None = None
+    api_key: str = ""
+    url: str = ""
+    passes: int = 0
+
+
+@processor
+def asks(frame: Frame, options: Account):
+    raise ValueError("no answer")
 
 
 @processor("bright-spots")
@@ -95,7 +108,7 @@ def test_the_test_repeats_the_failure(
             str(folder),
             str(folder),
         ],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -116,6 +129,53 @@ def test_failures_that_follow_at_once_are_not_kept(tmp_path: Path, entries: dict
             assert kept.stat().st_ino == first
     assert kept.stat().st_ino != first
     assert [*kept.parent.iterdir()] == [kept]
+
+
+def test_secrets_are_not_kept(tmp_path: Path, entries: dict[str, Registration]) -> None:
+    values = {"pin": "0815", "api_key": "4711", "url": "https://ada:lovelace@host/x", "passes": 3}
+    made = frame(IMAGE, camera="gate")
+    error = ProcessorError("asks: no https://ada:lovelace@host/x", traceback="at rtsp://ada:lovelace@host/x")
+    FailureCases(tmp_path).keep(entries["asks"], made, lambda: IMAGE, error, values)
+    with zipfile.ZipFile(failure_path(tmp_path, "gate", "asks")) as archive:
+        texts = [archive.read(name).decode() for name in archive.namelist() if not name.endswith(".png")]
+    written = "\n".join(texts)
+    assert not any(secret in written for secret in ("0815", "4711", "lovelace"))
+    assert (
+        "'passes': 3" in written
+        and "https://***@host/x" in written
+        and "secrets, which are not kept" in written
+    )
+
+
+def test_the_oldest_files_are_removed(
+    tmp_path: Path, entries: dict[str, Registration], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failure_cases, "MAX_KEPT", 3)
+    cases, error = FailureCases(tmp_path), ProcessorError("it: no")
+
+    def keep_of(camera: str) -> list[str]:
+        cases.keep(entries["total"], frame(IMAGE, camera=camera), lambda: IMAGE, error, {})
+        for at, path in enumerate(
+            sorted((tmp_path / "failures").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        ):
+            os.utime(path, ns=(at, at))
+        return sorted(path.name for path in (tmp_path / "failures").iterdir())
+
+    names = [keep_of(camera) for camera in "abcde"][-1]
+    assert names == ["c@total.zip", "d@total.zip", "e@total.zip"]
+    monkeypatch.setattr(failure_cases, "MAX_KEPT_BYTES", 10)
+    assert keep_of("f") == ["f@total.zip"]
+
+
+def test_a_frame_that_cannot_be_converted_does_not_hide_the_failure(
+    tmp_path: Path, entries: dict[str, Registration], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Any:
+        raise DecodeError("no image")
+
+    made = frame(IMAGE, camera="gate")
+    FailureCases(tmp_path).keep(entries["total"], made, fail, ProcessorError("it: no"), {})
+    assert "the failure of total cannot be kept: no image" in caplog.text
 
 
 def test_a_full_disk_harms_nothing(

@@ -140,14 +140,14 @@ def _make_spec(options: dict[str, Any]) -> BacktestSpec:
         raise CommandError("Specify with --set what to compare, or a file: --compare FILE.")
     question = Question(camera, name, options["html"] is not None, row.drawn_zones())
     runs = (stored, wanted) if with_stored_too else (wanted,)
+    files: tuple[RecordedFile, ...] = ()
     if options["file"] is not None:
-        video, length_s = _file_video(options)
-        return BacktestSpec(
-            question, runs, video, options["file"].name, length_s, (), processes, options["timeout"]
-        )
-    video, files, length_s = _recorded_video(options)
+        (video, length_s), source = _file_video(options), options["file"].name
+    else:
+        video, files, length_s = _recorded_video(options)
+        source = "its recordings"
     return BacktestSpec(
-        question, runs, video, "its recordings", length_s, files, processes, options["timeout"]
+        question, runs, video, source, length_s, files, processes, options["timeout"], tuple(changed)
     )
 
 
