@@ -68,9 +68,9 @@ class Processor:
         raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
 
     def load_state(self) -> Any:
-        """Return what an earlier instance for this camera has saved; None: nothing. For `setup`: it may block.
+        """Return the state that an earlier instance for this camera has saved, or None. For `setup`: it may block.
 
-        In exports and tests there is no state.
+        Returns None in exports and tests.
         """
         return load_state(self.camera, self.name)
 
