@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from ninjacam import Frame, Polygon, Processor, Result, Zone, events, processor
 from ninjacam.processors.saved_events import SavedEvents
-from ninjacam.processors.value_names import to_value_name
+from ninjacam.processors.value_names import to_value_names
 from ninjacam.tracking import ZoneOccupancy, ZoneUpdate
 
 MAX_ZONES = 16
@@ -46,11 +46,12 @@ class Occupancy(Processor):
         zones = [zone for zone in frame.zones.values() if zone.kind == "zone"][:MAX_ZONES]
         self._set_zones(zones, frame)
         values: dict[str, float] = {}
+        value_names = to_value_names(zones)
         shapes = []
         for zone in zones:
             update = self.counters[zone.name][1].update(boxes, frame.captured_ns, zone.points)
             self._report(zone.name, update, frame)
-            values[to_value_name(zone)] = update.occupancy
+            values[value_names[zone.name]] = update.occupancy
             shapes.append(Polygon(zone.points, f"{zone.name}: {update.occupancy}", color=zone.color))
         self.events.note(frame.captured_ns)
         return Result(annotations=shapes, values=values)

@@ -1,5 +1,6 @@
 """One event for each visit: what the ready-made processors that detect objects have in common. Not a processor."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ninjacam import Box, Frame, Processor, Zone, events
@@ -39,6 +40,10 @@ class VisitEvents:
         """The number of ongoing visits."""
         return len(self._visits.ongoing)
 
+    def has_seen(self, frame: Frame) -> bool:
+        """Return whether the previous instance has seen the frame. Call it before `update`."""
+        return self._visits.has_seen(frame.captured_ns)
+
     def update(self, found: list[Box], frame: Frame) -> tuple[list[Box], VisitUpdate]:
         """Return the boxes that are not in masks, with their tracks, and the changes of visits.
 
@@ -56,7 +61,7 @@ class VisitEvents:
             self._with_event.discard(visit.id)
         if begun or update.ended or self._timer.is_due(frame.captured_ns):
             # First: after a restart, it must contain each event that begins now, and each one that ends.
-            self._save(frame, ended)
+            self.save(frame, ended)
         for visit in begun:
             self._begin(visit, frame)
         if self._is_restored:
@@ -116,7 +121,8 @@ class VisitEvents:
         zones = tuple(sorted(self._zones.get(visit.id, ())))
         return events.Sighting.of(visit.best.box, frame, at_ns=visit.best.captured_ns, zones=zones)
 
-    def _save(self, frame: Frame, ended: list[Visit]) -> None:
+    def save(self, frame: Frame, ended: Sequence[Visit] = ()) -> None:
+        """Save the visits as of this frame. `ended`: those whose events end now, in case their ends are not written."""
         self._timer.restart(frame.captured_ns)
         self._processor.save_state(
             {

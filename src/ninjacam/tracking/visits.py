@@ -104,11 +104,10 @@ class Visits:
         Raises: InvalidError: a box or the time cannot be used, or a box has no track. Nothing has changed.
         """
         tracked = [each for each in to_tracked(boxes) if each.score >= self._continue_score]
-        captured_ns = to_ns(captured_at)
-        if self._restored_ns - MAX_REPEATED_NS <= captured_ns <= self._restored_ns:
+        if self.has_seen(captured_at):
             return VisitUpdate([], [], [])
         self._restored_ns = 0
-        self._clock.advance(captured_ns)
+        self._clock.advance(captured_at)
         updated = self._continue_visits(tracked)
         candidates = self._see_candidates(tracked)
         expected = find_again(self._ongoing, self._candidates, self._clock.watched_ns, self._end_after_ns)
@@ -124,6 +123,10 @@ class Visits:
                     updated.append(lost.visit)
         ended = self._end(list(expected.values()))
         return VisitUpdate(started, [visit for visit in updated if visit not in ended], ended)
+
+    def has_seen(self, captured_at: CaptureTime) -> bool:
+        """Return whether a frame is in the restored state already. Call it before `update`."""
+        return self._restored_ns - MAX_REPEATED_NS <= to_ns(captured_at) <= self._restored_ns
 
     def _continue_visits(self, tracked: list[TrackedBox]) -> list[Visit]:
         """Add the detections of tracks that have a visit. Return the visits that have changed."""
