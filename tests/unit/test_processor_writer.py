@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, OperationalError
 
 from ninjacam import events, processor_writer
+from ninjacam.actions.events import EventInput
 from ninjacam.core.errors import InvalidError
 from ninjacam.models import Camera, Event, ProcessorState
 from ninjacam.processor_writer import ProcessorWriter
@@ -171,7 +172,7 @@ def test_a_state_of_another_camera_is_written_while_events_keep_the_thread_busy(
 
     writer = ProcessorWriter(note_event, save_every_s=0.05)
     writer.save("yard", "count", 1)
-    writer.put("gate", processor_writer.EventInput("visit", start_ns=1))
+    writer.put("gate", EventInput("visit", start_ns=1))
     try:
         assert written.wait(5)
     finally:

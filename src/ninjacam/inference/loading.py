@@ -32,7 +32,7 @@ _loaded: OrderedDict[_Key, Network] = OrderedDict()
 _failed: dict[_Key, tuple[str, float]] = {}
 """The message, and when it failed (monotonic, seconds); the latest one last."""
 _described: dict[tuple[Path, tuple[int, ...], str, tuple[str, ...]], tuple[ModelSpec, tuple[str, ...]]] = {}
-"""Descriptions of files that are no installed models, so that only the first camera's processor reads the file."""
+"""Descriptions of ONNX files that were loaded by their path: only the first camera's processor reads the file."""
 _turns = FairLock()
 
 

@@ -25,8 +25,8 @@ LEARN_S = 300.0
 """Time constant in which the reference follows the scene."""
 END_AFTER_NS = 5_000_000_000
 MAX_STEP_NS = 20_000_000_000
-"""Maximum time between two comparisons that counts: meanwhile, the camera may have been disconnected. Still scenes have a
-frame every 10 s.
+"""Maximum time between two comparisons that counts: meanwhile, the camera may have been disconnected. Still scenes have
+a frame every 10 s.
 """
 MAX_UNKNOWN_STEP_NS = 2_000_000_000
 """The same if there were frames that cannot be compared: a night without light is not time that counts."""
@@ -89,13 +89,14 @@ class Tampering(Processor):
             return Result(annotations=[])  # Unknown: it is dark, covered or changing.
         sharp = sharpness(previous, look)
         reference = self.references.get(self.is_colored)
-        self._advance(frame.captured_ns)
         is_changed = self.moved.since is not None or self.defocused.since is not None
         if reference is None:
             # While the image is changed, it cannot become the usual one by night or by day.
             if not is_changed:
                 self.references[self.is_colored] = _Reference(look.edges, sharp, self.now.counted_ns)
+            self.max_step_ns = min(self.max_step_ns, MAX_UNKNOWN_STEP_NS)
             return Result(annotations=[])
+        self._advance(frame.captured_ns)
         if sharp is not None and reference.sharpness:
             values["sharpness"] = 100 * sharp / reference.sharpness
         found = match(reference.edges, look.edges, self.options.min_shift / 100)

@@ -62,14 +62,11 @@ class VisitEvents:
         if begun or update.ended or self._timer.is_due(frame.captured_ns):
             # First: after a restart, it must contain each event that begins now, and each one that ends.
             self.save(frame, ended)
-        for visit in begun:
+        # After a restart, it may be that an event which ends now has not been written.
+        for visit in [*begun, *(ended if self._is_restored else ())]:
             self._begin(visit, frame)
-        if self._is_restored:
-            for visit in ended:
-                self._begin(visit, frame)  # It may not have been written before the restart.
         self._send_changes(frame, update)
-        for visit in ended:
-            self._event_of(visit).end(visit.end, data=_end_data(visit))
+        self._send_ends(ended)
         for visit in update.ended:
             self._zones.pop(visit.id, None)
         return tracked, update
@@ -110,6 +107,11 @@ class VisitEvents:
             elif visit.id in changed:
                 self._event_of(visit).update(sighting=self._sighting(visit, frame))
         self._is_restored = False
+
+    def _send_ends(self, ended: list[Visit]) -> None:
+        for visit in ended:
+            data = {"detections": visit.detections, "seconds": round(visit.seconds, 1)}
+            self._event_of(visit).end(visit.end, data=data)
 
     def _key_of(self, visit: Visit) -> str:
         return f"{self._processor.name}-{self._processor.camera}-{visit.start_ns}-{visit.id}"
@@ -156,10 +158,6 @@ class VisitEvents:
             return
         self._with_event, self._zones = with_event, zones
         self._is_restored = True
-
-
-def _end_data(visit: Visit) -> dict[str, Any]:
-    return {"detections": visit.detections, "seconds": round(visit.seconds, 1)}
 
 
 def to_kind(label: str) -> str:

@@ -1,13 +1,14 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ninjacam.core.errors import ModelError
+from ninjacam.inference import loading
 from ninjacam.inference.catalogue import CATALOGUE
 from ninjacam.inference.files import read_file, sha256_of
-from ninjacam.inference import loading
 from ninjacam.inference.loading import load_model
 from ninjacam.inference.spec import COCO, check_labels, make_spec, parse_spec, read_labels
 from ninjacam.inference.stored import (
@@ -160,14 +161,20 @@ def test_a_file_is_hashed_and_described_once(
     if is_installed:
         spec, labels = describe_file(file, "yolox", LABELS)
         install(models_dir, file, "tiny", spec, labels, lambda made: "")
-    hashed = []
+    hashed: list[int] = []
     real = hashlib.sha256
-    monkeypatch.setattr(
-        "ninjacam.inference.files.hashlib.sha256", lambda data: hashed.append(1) or real(data)
-    )
+
+    def count(data: bytes) -> Any:
+        hashed.append(len(data))
+        return real(data)
+
+    monkeypatch.setattr("ninjacam.inference.files.hashlib.sha256", count)
 
     def load() -> None:
-        load_model("tiny") if is_installed else load_model(file, decoder="yolox", labels=LABELS)
+        if is_installed:
+            load_model("tiny")
+        else:
+            load_model(file, decoder="yolox", labels=LABELS)
 
     load()
     loading._loaded.clear()  # Other models have taken its place.
