@@ -59,9 +59,9 @@ def create(
     object is seen best.
 
     In a processor, this returns None at once: another thread writes the event shortly afterwards, so a slow database
-    does not delay frames. At most `EVENTS_PER_MINUTE` events of a camera are written, and 200 wait; others are
-    dropped and logged. An export that runs the processor over recordings creates no events. Elsewhere, it writes the
-    event in the caller's thread and transaction, and returns it.
+    does not delay frames. At most `EVENTS_PER_MINUTE` events of a camera are written, and 200 events and updates wait;
+    others are dropped and logged, but not ends. An export that runs the processor over recordings creates no events.
+    Elsewhere, it writes the event in the caller's thread and transaction, and returns it.
 
     Raises: InvalidError: a value is invalid. Outside of processors also NotFoundError: no such camera, and
     LimitError: it has too many ongoing events.

@@ -1,8 +1,9 @@
 """Writes what the processors of a vision worker create: events, their changes, and states. A slow database delays no
 frame, because a thread of its own writes.
 
-States are written before later events of their camera: whatever a processor saves before it begins an event is there
-after a restart if the event is.
+An event is written in one transaction with the states that its camera's processors have saved before it, and later
+states are written after it. So a process that is killed at any moment leaves states and events that match: the state
+with which an event begins is there if the event is, and the one without it only if the event has its end.
 """
 
 import contextlib
@@ -10,8 +11,10 @@ import json
 import logging
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from django.db import (
     DatabaseError,
@@ -19,6 +22,7 @@ from django.db import (
     OperationalError,
     close_old_connections,
     connections,
+    transaction,
 )
 
 from ninjacam.actions.events import EventChange, EventInput, change_event, create_event, event_rates
@@ -31,7 +35,13 @@ from ninjacam.models import Camera, ProcessorState
 logger = logging.getLogger("ninjacam.events")
 
 MAX_WAITING: Final = 200
-"""Maximum number of events of one vision worker that wait for the database. Others are dropped, counted and logged."""
+"""Maximum number of events and changes of one vision worker that wait for the database. Others are dropped, counted and
+logged, but not ends.
+"""
+MAX_ENDS: Final = 4000
+"""Maximum number of ends that wait besides them. More are only possible if ends have no beginnings."""
+MAX_CARRIED_BYTES: Final = 16 << 20
+"""Maximum size of the states that waiting events carry. Of more, the newest one is written after the events."""
 MAX_STATE_BYTES = 256 << 10
 SAVE_EVERY_S = 1.0
 """A state that is saved with each frame is written this often, unless an event needs it."""
@@ -40,6 +50,16 @@ RETRY_S = 1.0
 
 Item: TypeAlias = EventInput | EventChange
 Write: TypeAlias = Callable[[str, Item], None]
+_Key: TypeAlias = tuple[str, str]
+"""The slug of a camera and the name of a processor."""
+
+
+class _Waiting(NamedTuple):
+    """An event that waits. `states`: (camera, processor) -> the state as JSON, as it was when the event was created."""
+
+    camera: str
+    item: Item
+    states: Mapping[_Key, str]
 
 
 class ProcessorWriter:
@@ -51,8 +71,14 @@ class ProcessorWriter:
         self._write = write or _write_event
         self._retry_s = retry_s
         self._save_every_s = save_every_s
-        self._waiting: queue.Queue[tuple[str, Item] | None] = queue.Queue(2 * MAX_WAITING)
-        self._states: dict[tuple[str, str], str] = {}
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(MAX_WAITING + MAX_ENDS)
+        self._states: dict[_Key, str] = {}
+        """The newest states that are not written yet, as JSON."""
+        self._free: set[_Key] = set()
+        """Those of them that no waiting event carries."""
+        self._count_of: Counter[str] = Counter()
+        """The number of waiting events of each camera."""
+        self._carried_bytes = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._logged_ns = -LOG_EVERY_NS
@@ -61,13 +87,23 @@ class ProcessorWriter:
         self._thread.start()
 
     def put(self, camera: str, item: Item) -> None:
-        # Leaves room for changes: without its end, an event would last for a day.
-        may_wait = self._waiting.qsize() < MAX_WAITING or isinstance(item, EventChange)
-        with contextlib.suppress(queue.Full):
-            if may_wait:
-                self._waiting.put_nowait((camera, item))
-                return
+        # Leaves room for ends: without its end, an event would last for a day.
+        is_end = isinstance(item, EventChange) and item.end_ns is not None
+        with self._lock:
+            if self._waiting.qsize() < MAX_WAITING or is_end:
+                states = self._states_of(camera)
+                with contextlib.suppress(queue.Full):
+                    self._waiting.put_nowait(_Waiting(camera, item, states))
+                    self._count_of[camera] += 1
+                    self._free.difference_update(states)
+                    self._carried_bytes += _size_of(states)
+                    return
         self._drop(camera, item, "the database is too slow")
+
+    def _states_of(self, camera: str) -> dict[_Key, str]:
+        """Return the states that the next event of a camera carries. Call it with the lock."""
+        states = {key: self._states[key] for key in self._free if key[0] == camera}
+        return states if self._carried_bytes + _size_of(states) <= MAX_CARRIED_BYTES else {}
 
     def load(self, camera: str, processor: str) -> Any:
         """Return the state that was saved last, or None, also if the database is unavailable. May block."""
@@ -96,6 +132,7 @@ class ProcessorWriter:
         with self._lock:
             is_first = not self._states
             self._states[camera, processor] = encoded
+            self._free.add((camera, processor))
         if is_first:
             with contextlib.suppress(queue.Full):  # The thread has work, so it is awake.
                 self._waiting.put_nowait(_WAKE)
@@ -110,54 +147,82 @@ class ProcessorWriter:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        wrote_ns = SYSTEM_CLOCK.monotonic_ns()
         while True:
-            item = self._next()
-            if item is None:
-                self._written(self._write_states)
+            waiting = self._next()
+            if waiting is not None and waiting is not _WAKE:
+                while not self._written(partial(self._write_one, waiting)):
+                    if self._closing.wait(self._retry_s):
+                        return
+                self._note_written(waiting)
+            now_ns = SYSTEM_CLOCK.monotonic_ns()
+            if waiting is None or now_ns - wrote_ns >= self._save_every_s * 1e9:
+                wrote_ns = now_ns
+                self._written(self._write_free_states)
+            if waiting is None:
                 return
-            camera, event = item
-            if item is _WAKE:
-                continue
-            while not self._written(lambda camera=camera, event=event: self._write_one(camera, event)):  # type: ignore[misc]
-                if self._closing.wait(self._retry_s):
-                    return
 
-    def _next(self) -> tuple[str, Item] | None:
-        """Return the next event. Writes states while there is none for a while."""
-        while True:
-            with self._lock:
-                has_states = bool(self._states)
-            try:
-                return self._waiting.get(timeout=self._save_every_s if has_states else None)
-            except queue.Empty:
-                self._written(self._write_states)
-
-    def _write_one(self, camera: str, item: Item) -> None:
-        self._write_states(camera)
+    def _next(self) -> _Waiting | None:
+        """Return the next event, or _WAKE if there is none for a while and states wait."""
+        with self._lock:
+            has_states = bool(self._states)
         try:
-            self._write(camera, item)
-        except (OperationalError, InterfaceError):
-            raise
-        except (NinjacamError, DatabaseError) as exc:
-            self._drop(camera, item, str(exc))
+            return self._waiting.get(timeout=self._save_every_s if has_states else None)
+        except queue.Empty:
+            return _WAKE
 
-    def _write_states(self, of_camera: str = "") -> None:
-        """Write the states that wait, of all cameras or of one.
+    def _write_one(self, waiting: _Waiting) -> None:
+        """Write an event with its states, or neither. Raises: OperationalError, InterfaceError: try again."""
+        with transaction.atomic():
+            self._write_states(waiting.states)
+            try:
+                with transaction.atomic():
+                    self._write(waiting.camera, waiting.item)
+            except (OperationalError, InterfaceError):
+                raise
+            except (NinjacamError, DatabaseError) as exc:
+                self._drop(waiting.camera, waiting.item, str(exc))
+            except Exception as exc:  # The fields are those of user code. Other events must not be lost.
+                logger.exception("%s: an event cannot be written", waiting.camera)
+                self._drop(waiting.camera, waiting.item, f"{type(exc).__name__}: {exc}")
+
+    def _note_written(self, waiting: _Waiting) -> None:
+        with self._lock:
+            self._count_of[waiting.camera] -= 1
+            if not self._count_of[waiting.camera]:
+                del self._count_of[waiting.camera]
+            self._carried_bytes -= _size_of(waiting.states)
+        self._forget(waiting.states)
+
+    def _write_free_states(self) -> None:
+        """Write the states of cameras that no event of the same camera must precede.
 
         Raises: OperationalError, InterfaceError: the database is unavailable; what is not written remains.
         """
         with self._lock:
-            waiting = {key: text for key, text in self._states.items() if of_camera in ("", key[0])}
-        for key, encoded in waiting.items():
+            states = {key: self._states[key] for key in self._free if key[0] not in self._count_of}
+        for key, encoded in states.items():
+            self._write_states({key: encoded})
+            self._forget({key: encoded})
+
+    def _write_states(self, states: Mapping[_Key, str]) -> None:
+        """Raises: OperationalError, InterfaceError."""
+        for key, encoded in states.items():
             try:
-                _write_state(*key, json.loads(encoded))
+                with transaction.atomic():
+                    _write_state(*key, json.loads(encoded))
             except (OperationalError, InterfaceError):
                 raise
             except DatabaseError:  # It must not hold up the states of others.
                 logger.exception("%s: the state of %s cannot be written", *key)
-            with self._lock:
+
+    def _forget(self, states: Mapping[_Key, str]) -> None:
+        """Forget states that are written, unless newer ones wait."""
+        with self._lock:
+            for key, encoded in states.items():
                 if self._states.get(key) is encoded:
                     del self._states[key]
+                    self._free.discard(key)
 
     def _written(self, write: Callable[[], None]) -> bool:
         """Return False if the database is unavailable, to try again."""
@@ -178,7 +243,11 @@ class ProcessorWriter:
             logger.warning("%s: an event (%s) is dropped (%d so far): %s", camera, kind, self.dropped, why)
 
 
-_WAKE: tuple[str, Item] = ("", EventChange(""))
+_WAKE = _Waiting("", EventChange(""), {})
+
+
+def _size_of(states: Mapping[_Key, str]) -> int:
+    return sum(len(encoded) for encoded in states.values())
 
 
 def _write_event(camera: str, item: Item) -> None:

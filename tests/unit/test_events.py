@@ -14,7 +14,7 @@ from ninjacam import events, processor_writer
 from ninjacam.actions.events import EventChange, EventInput
 from ninjacam.core.errors import InvalidError, LimitError, NotFoundError
 from ninjacam.models import Camera, Event
-from ninjacam.processor_writer import MAX_WAITING, ProcessorWriter
+from ninjacam.processor_writer import MAX_ENDS, MAX_WAITING, ProcessorWriter
 from tests.harness.processes import wait_until
 
 AT = datetime(2026, 3, 4, 5, 6, 7, 250_000, tzinfo=UTC)
@@ -80,6 +80,7 @@ class Written:
 
     def __init__(self) -> None:
         self.kinds: list[str] = []
+        self.ended: list[str] = []
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
@@ -92,6 +93,8 @@ class Written:
         if error is not None:
             raise error
         self.kinds.append(getattr(item, "kind", "change"))
+        if isinstance(item, EventChange) and item.end_ns is not None:
+            self.ended.append(item.key)
 
 
 @pytest.fixture
@@ -100,7 +103,9 @@ def written() -> Written:
 
 
 @pytest.fixture
-def queued(written: Written, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessorWriter]:
+def queued(
+    written: Written, monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> Iterator[ProcessorWriter]:
     monkeypatch.setattr(processor_writer, "close_old_connections", lambda: None)
     made = ProcessorWriter(written, retry_s=0.01)
     events.send_to(made.put)
@@ -165,19 +170,46 @@ def test_an_export_creates_no_events() -> None:
     assert Event.objects.count() == 0
 
 
-def test_changes_of_events_have_room_when_no_more_events_do(
-    queued: ProcessorWriter, written: Written
+@pytest.mark.parametrize("are_updates", [False, True])
+def test_ends_of_events_have_room_when_no_more_events_and_updates_do(
+    queued: ProcessorWriter, written: Written, are_updates: bool
 ) -> None:
     written.open.clear()
-    ongoing = events.begin("gate", "visit")
+    ongoing = [events.begin("gate", "visit", key=f"visit-{number}") for number in range(100)]
     assert written.entered.wait(5)
-    for number in range(MAX_WAITING + 1):
-        events.create("gate", f"e{number}")
-    ongoing.end()
-    assert queued.dropped == 1
+    for number in range(4 * MAX_WAITING):
+        if are_updates:
+            ongoing[0].update(label=f"e{number}")
+        else:
+            events.create("gate", f"e{number}")
+    dropped = queued.dropped
+    assert dropped >= 3 * MAX_WAITING
+    for each in ongoing:
+        for _ in range(5):
+            each.end()
+    assert queued.dropped == dropped
     written.open.set()
-    queued.close(5)
-    assert written.kinds[-1] == "change"
+    queued.close(10)
+    assert written.ended[-1] == "visit-99" and len(written.ended) == 500
+
+
+def test_the_ends_that_wait_are_bounded(queued: ProcessorWriter, written: Written) -> None:
+    written.open.clear()
+    events.create("gate", "first")
+    assert written.entered.wait(5)
+    for number in range(MAX_WAITING + MAX_ENDS + 3):
+        events.resume("gate", f"visit-{number}").end()
+    assert queued.dropped == 3
+
+
+def test_an_event_that_fails_for_another_reason_holds_up_no_others(
+    queued: ProcessorWriter, written: Written, caplog: pytest.LogCaptureFixture
+) -> None:
+    written.errors = [ValueError("a NUL character")]
+    events.create("gate", "bad")
+    events.create("gate", "good")
+    wait_until(lambda: written.kinds == ["good"], 5, "the other event")
+    assert queued.dropped == 1 and "a NUL character" in caplog.text
 
 
 @pytest.mark.usefixtures("camera")

@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, OperationalError
 
 from ninjacam import events, processor_writer
+from ninjacam.actions.events import EventInput
 from ninjacam.core.errors import InvalidError
 from ninjacam.models import Camera, Event, ProcessorState
 from ninjacam.processor_writer import ProcessorWriter
@@ -105,6 +106,78 @@ def test_a_state_is_written_before_an_event_that_follows_it(monkeypatch: pytest.
         writer.close(5)
     assert order == ["state", "event", "event"]
     assert Event.objects.get().end_ns is not None
+
+
+class Killed(BaseException):
+    """Ends the thread of the writer, as a kill of its process does."""
+
+
+@pytest.mark.usefixtures("camera")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("writes", range(8))
+def test_a_process_killed_at_any_moment_leaves_each_open_event_in_the_state(
+    monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """Everything is put before the first write, as when the database is slow."""
+    left, write_event, write_state = [writes], processor_writer._write_event, processor_writer._write_state
+    may_write = threading.Event()
+
+    def count() -> None:
+        may_write.wait(5)
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+
+    def note_event(*arguments: Any) -> None:
+        count()
+        write_event(*arguments)
+        count()
+
+    def note_state(*arguments: Any) -> None:
+        count()
+        write_state(*arguments)
+
+    monkeypatch.setattr(processor_writer, "_write_state", note_state)
+    writer = ProcessorWriter(note_event, save_every_s=0.01)
+    events.send_to(writer.put)
+    try:
+        writer.save("gate", "count", ["a"])
+        events.begin("gate", "visit", key="a")
+        writer.save("gate", "count", [])
+        events.resume("gate", "a").end()
+        writer.save("gate", "count", ["later"])
+        assert writer.load("gate", "count") == ["later"]
+    finally:
+        events.send_to(None)
+        may_write.set()
+        writer.close(5)
+    open_keys = list(Event.objects.filter(end_ns=None).values_list("key", flat=True))
+    state = ProcessorState.objects.filter(processor="count").values_list("state", flat=True).first()
+    assert set(open_keys) <= set(state or [])
+    if writes == 7:
+        assert (Event.objects.count(), open_keys, state) == (1, [], ["later"])
+
+
+@pytest.mark.usefixtures("camera")
+def test_a_state_of_another_camera_is_written_while_events_keep_the_thread_busy() -> None:
+    Camera.objects.create(slug="yard", url="rtsp://127.0.0.1/y")
+    stop, written = threading.Event(), threading.Event()
+
+    def note_event(camera: str, item: Any) -> None:
+        if not stop.is_set():
+            writer.put(camera, item)  # There is always another one.
+        if ProcessorState.objects.filter(camera__slug="yard").exists():
+            stop.set()
+            written.set()
+
+    writer = ProcessorWriter(note_event, save_every_s=0.05)
+    writer.save("yard", "count", 1)
+    writer.put("gate", EventInput("visit", start_ns=1))
+    try:
+        assert written.wait(5)
+    finally:
+        stop.set()
+        writer.close(5)
 
 
 @pytest.mark.usefixtures("camera")

@@ -18,6 +18,7 @@ from ninjacam.core.errors import ConfigError
 from ninjacam.core.frames import Frame
 from ninjacam.core.options import OptionsModel, options_model_of, schema_of
 from ninjacam.core.processor_states import load_state, save_state
+from ninjacam.core.ready_made import is_ready_made
 
 ProcessorFunction: TypeAlias = Callable[..., Any]
 """Called with a Frame and, if it has the parameter `options`, with its options."""
@@ -67,10 +68,10 @@ class Processor:
         raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
 
     def load_state(self) -> Any:
-        """Return the state that an earlier instance for this camera saved; None if there is none. May block:
-        call it in `setup`.
+        """Return the state that an earlier instance for this camera saved; None if there is none. May block: call it in
+        `setup`.
 
-        Exports and tests have no state.
+        Returns None in exports and tests.
         """
         return load_state(self.camera, self.name)
 
@@ -188,14 +189,18 @@ class ProcessorRegistry:
         self._by_name: dict[str, Registration] = {}
 
     def add(self, registration: Registration) -> None:
-        """Raises: ConfigError: the name is malformed, or another module uses it."""
+        """Add a processor. It replaces one of the same module, and a ready-made one.
+
+        Raises: ConfigError: the name is malformed, or another module uses it.
+        """
         if not _NAME.match(registration.name):
             raise ConfigError(
                 f"The processor name {registration.name!r} cannot be used in a URL. Use a-z, 0-9, - and _, "
                 "starting with a letter, at most 50 characters."
             )
         present = self._by_name.get(registration.name)
-        if present is not None and present.module != registration.module:
+        is_taken = present is not None and not is_ready_made(present.module)
+        if present is not None and is_taken and present.module != registration.module:
             raise ConfigError(
                 f"Two processors are named {registration.name!r}: in {present.module} and in {registration.module}. "
                 "Rename one of them."

@@ -13,3 +13,8 @@ READY_MADE = {
 }
 """Name -> description."""
 PACKAGE = "ninjacam.processors"
+
+
+def is_ready_made(module: str) -> bool:
+    """Return whether a module contains a ready-made processor."""
+    return module.startswith(f"{PACKAGE}.")

@@ -6,7 +6,7 @@ NumPy and OpenCV are imported only to draw a mask. Not here: where zones are sto
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ninjacam.core.errors import InvalidError, UnknownZoneError
@@ -46,7 +46,7 @@ _SHIFT = 4  # fractional bits of the corners that OpenCV receives
 Points: TypeAlias = tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Zone:
     """A named shape on the image of a camera.
 
@@ -86,10 +86,10 @@ class Zone:
         if not (isinstance(self.color, str) and re.fullmatch(COLOR, self.color)):
             raise InvalidError.of("color", "Write the color as #rrggbb, such as #4aa8ff.")
 
-    @property
-    def points(self) -> list[tuple[float, float]]:
-        """Return the points in pixels, from (0, 0) at the top left corner of the frame to (width, height)."""
-        return [(x * self.width_px, y * self.height_px) for x, y in self.fractions]
+    @cached_property
+    def points(self) -> Points:
+        """The points in pixels, from (0, 0) at the top left corner of the frame to (width, height)."""
+        return tuple((x * self.width_px, y * self.height_px) for x, y in self.fractions)
 
     def contains(self, x: float, y: float) -> bool:
         """Return whether the point (x, y), in pixels, is inside. A line contains nothing.

@@ -10,6 +10,7 @@ from ninjacam.core.errors import ModelError, ProcessorError
 from ninjacam.core.processors import FairLock
 from ninjacam.inference.catalogue import by_sha256
 from ninjacam.inference.engines import Device
+from ninjacam.inference.files import MAX_HASHES, file_version
 from ninjacam.inference.location import get_models_dir
 from ninjacam.inference.model import Model
 from ninjacam.inference.network import Network
@@ -30,6 +31,8 @@ _Key: TypeAlias = tuple[Path, int, int, ModelSpec, int, str]
 _loaded: OrderedDict[_Key, Network] = OrderedDict()
 _failed: dict[_Key, tuple[str, float]] = {}
 """The message, and when it failed (monotonic, seconds); the latest one last."""
+_described: dict[tuple[Path, tuple[int, ...], str, tuple[str, ...]], tuple[ModelSpec, tuple[str, ...]]] = {}
+"""Descriptions of ONNX files that were loaded by their path: only the first camera's processor reads the file."""
 _turns = FairLock()
 
 
@@ -63,7 +66,18 @@ def _find(name_or_path: str | Path, decoder: str, labels: Sequence[str]) -> Stor
     path = Path(name_or_path)
     if path.is_dir():
         return read_stored(path)
-    spec, found = describe_file(path, decoder, labels)
+    try:
+        key = path.resolve(), file_version(path), decoder, tuple(labels)
+    except OSError:
+        key = None
+    described = _described.get(key) if key is not None else None
+    if described is None:
+        described = describe_file(path, decoder, labels)
+        if key is not None:
+            _described[key] = described
+            while len(_described) > MAX_HASHES:
+                _described.pop(next(iter(_described)), None)
+    spec, found = described
     return StoredModel(path.stem, path, spec, found)
 
 

@@ -23,14 +23,14 @@ MIN_SCORE = 0.01
 
 def open_network(stored: StoredModel, device: Device) -> Network:
     """Load a network into memory, and run it once. Raises: ModelError, ConfigError."""
-    content = read_file(stored.file)
-    if stored.spec.sha256 and sha256_of(content) != stored.spec.sha256:
+    file = read_file(stored.file)
+    if stored.spec.sha256 and sha256_of(file) != stored.spec.sha256:
         raise ModelError(
             f"The file of the model “{stored.name}” has changed since it was added. Remove it, and add it again."
         )
-    header = check_header(content, stored.file.name)
+    header = check_header(file.content, stored.file.name)
     with translated(stored.name):
-        network = _open(stored, content, header, device)
+        network = _open(stored, file.content, header, device)
         width_px, height_px = stored.spec.input_size
         network.detect([np.zeros((height_px, width_px, 3), np.uint8)], MIN_SCORE)
     return network

@@ -85,9 +85,9 @@ def describe_file(
     A file of the catalogue needs neither decoder nor labels. `changes`: fields of the description that differ from the
     decoder's defaults. Raises: ModelError.
     """
-    content = read_file(path)
-    header = check_header(content, path.name)
-    known = by_sha256(sha256_of(content))
+    file = read_file(path)
+    header = check_header(file.content, path.name)
+    known = by_sha256(sha256_of(file))
     if known is not None and decoder in ("", known.spec.decoder):
         spec, labels = known.spec, labels or known.labels
         return make_spec({**spec.model_dump(), **(changes or {})}), check_labels(labels)
@@ -102,7 +102,7 @@ def describe_file(
         raise ModelError(f"{path.name} cannot be used: {exc}.") from exc
     values = {
         "decoder": decoder,
-        "sha256": sha256_of(content),
+        "sha256": sha256_of(file),
         "input_size": tuple(each or DEFAULT_SIZE_PX for each in size),
         **{key: value for key, value in DECODERS[decoder].defaults.items() if key == "input_size"},
         **(changes or {}),

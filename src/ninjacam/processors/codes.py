@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from ninjacam import Frame, Polygon, Processor, events, processor
+from ninjacam.tracking.capture_clock import CaptureClock
 
 MAX_WIDTH_PX = 1920
 """Larger frames are halved: reading takes as long as the image is large."""
@@ -60,9 +61,11 @@ class Codes(Processor):
         if options.markers != "off":
             dictionary = cv2.aruco.getPredefinedDictionary(DICTIONARIES[options.markers])
             self.markers = cv2.aruco.ArucoDetector(dictionary)
-        self.seen: OrderedDict[tuple[str, str], int] = OrderedDict()  # Code -> when it was seen last.
+        self.seen: OrderedDict[tuple[str, str], int] = OrderedDict()  # Code -> elapsed time when seen last.
+        self.clock = CaptureClock()
 
     def process(self, frame: Frame) -> list[Polygon]:
+        self.clock.advance(frame.captured_ns)
         image: Any = frame.gray
         scale = 1
         while image.shape[1] > MAX_WIDTH_PX:
@@ -72,17 +75,17 @@ class Codes(Processor):
         found = [code for code in found[:MAX_CODES] if _counts(code, frame)]
         for code in found:
             self._see(code, frame)
-        while self.seen and self._is_gone(next(iter(self.seen.values())), frame):
+        while self.seen and self._is_gone(next(iter(self.seen.values()))):
             self.seen.popitem(last=False)
         return [Polygon(code.corners, code.text[:MAX_LABEL_CHARS]) for code in found]
 
     def _see(self, code: Code, frame: Frame) -> None:
         key = (code.format, code.text)
         seen_ns = self.seen.pop(key, None)
-        self.seen[key] = frame.captured_ns
+        self.seen[key] = self.clock.elapsed_ns
         if len(self.seen) > MAX_SEEN:
             self.seen.popitem(last=False)
-        if seen_ns is None or self._is_gone(seen_ns, frame):
+        if seen_ns is None or self._is_gone(seen_ns):
             events.create(
                 self.camera,
                 "code",
@@ -91,8 +94,8 @@ class Codes(Processor):
                 data={"format": code.format, "text": code.text},
             )
 
-    def _is_gone(self, seen_ns: int, frame: Frame) -> bool:
-        return frame.captured_ns - seen_ns > self.options.again_after_s * 1e9
+    def _is_gone(self, seen_ns: int) -> bool:
+        return self.clock.elapsed_ns - seen_ns > self.options.again_after_s * 1e9
 
     def _read(self, image: Any) -> Iterator[Code]:
         if self.options.qr:

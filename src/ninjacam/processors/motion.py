@@ -1,14 +1,15 @@
 """The ready-made processor `motion`: one event for each movement."""
 
-from datetime import UTC, datetime
-from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
 from ninjacam import Box, Frame, Processor, Result, events, processor
 from ninjacam.core.frames import Area
+from ninjacam.processors.saved_events import SavedEvents
 
-SAVE_EVERY_NS = 2_000_000_000
+SET_BACK_NS = 1_000_000_000
+"""Capture times that go back by more than this are those of a clock that was set back."""
 
 
 class MotionOptions(BaseModel):
@@ -28,15 +29,14 @@ class Motion(Processor):
 
     def setup(self, camera: str, options: MotionOptions) -> None:
         self.options = options
-        self.event: events.OngoingEvent | None = None
-        self.best_share, self.last_ns, self.saved_ns = 0.0, 0, 0
+        self.events = SavedEvents(self)
+        self.best_share, self.last_ns = 0.0, 0
         self.zones: set[str] = set()
-        state = self.load_state()
-        if state:  # The previous worker has ended during an event.
-            self.save_state(None)
-            events.resume(camera, state["key"]).end(_to_time(state["last_ns"]))
 
     def process(self, frame: Frame) -> Result:
+        if self.last_ns - frame.captured_ns > SET_BACK_NS:
+            self._end()  # Another event begins, with the new time.
+            self.last_ns = 0
         found = [(area, zones) for area in frame.motion if (zones := self._zones_of(area, frame)) is not None]
         if found:
             self._moves(frame, found[0][0], {name for _, zones in found for name in zones})
@@ -55,37 +55,24 @@ class Motion(Processor):
         return inside if inside or not zones else None
 
     def _moves(self, frame: Frame, area: Area, zones: set[str]) -> None:
-        self.last_ns = frame.captured_ns
+        self.last_ns = max(self.last_ns, frame.captured_ns)
         is_better = area.share > 1.2 * self.best_share or not zones <= self.zones
         self.zones |= zones
         box = Box(area.left, area.top, area.right, area.bottom)
         sighting = events.Sighting.of(box, frame, zones=tuple(sorted(self.zones)))
-        if self.event is None:
-            key = f"motion-{self.camera}-{frame.captured_ns}"
-            self._save(key)
-            self.event = events.begin(
-                self.camera, "motion", start=frame.captured_at, key=key, sighting=sighting
+        if "motion" not in self.events:
+            now_ns = frame.captured_ns
+            self.events.begin(
+                "motion", "motion", key=uuid4().hex, start_ns=now_ns, now_ns=now_ns, sighting=sighting
             )
         elif is_better:
-            self.event.update(sighting=sighting)
+            self.events.update("motion", sighting=sighting)
         self.best_share = max(self.best_share, area.share)
-        if frame.captured_ns - self.saved_ns > SAVE_EVERY_NS:
-            self._save(self.event.key)
-
-    def _save(self, key: str) -> None:
-        self.saved_ns = self.last_ns
-        self.save_state({"key": key, "last_ns": self.last_ns})
+        self.events.note(frame.captured_ns)
 
     def _end(self) -> None:
-        event, self.event = self.event, None
-        if event is not None:
-            self.save_state(None)
-            event.end(_to_time(self.last_ns))
+        self.events.end("motion", self.last_ns)
         self.best_share, self.zones = 0.0, set()
 
     def close(self) -> None:
         self._end()
-
-
-def _to_time(time_ns: Any) -> datetime:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC)

@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 from ninjacam import Box, Frame, Processor, Result, events, load_model, processor
 from ninjacam.core.errors import ModelError
-from ninjacam.processors.value_names import to_value_name
+from ninjacam.processors.value_names import to_value_names
 from ninjacam.processors.visit_events import VisitEvents
 from ninjacam.tracking import LineCounter
 
@@ -49,24 +49,28 @@ class Objects(Processor):
 
     def process(self, frame: Frame) -> Result:
         found = self.model(frame.image, score=self.visits.min_score, labels=self.labels or None)
+        is_new = not self.visits.has_seen(frame)
         tracked, update = self.visits.update(found, frame)
-        values = self._count(tracked, frame)
+        values = self._count(tracked, frame, is_new=is_new)
         values["visits"] = self.visits.ongoing
         return Result(annotations=tracked, values=values, data=update)
 
-    def _count(self, tracked: list[Box], frame: Frame) -> dict[str, float]:
-        """Count crossings of the camera's lines, and create an event for each."""
+    def _count(self, tracked: list[Box], frame: Frame, *, is_new: bool) -> dict[str, float]:
+        """Count crossings of the camera's lines, and create an event for each in a new frame."""
         values: dict[str, float] = {}
-        lines = [zone for zone in frame.zones.values() if zone.kind == "line"]
-        self.counters = {
-            line.name: self.counters.get(line.name) or LineCounter() for line in lines[:MAX_LINES]
-        }
-        for line in lines[:MAX_LINES]:
+        lines = [zone for zone in frame.zones.values() if zone.kind == "line"][:MAX_LINES]
+        self.counters = {line.name: self.counters.get(line.name) or LineCounter() for line in lines}
+        forward, backward = to_value_names(lines, "_forward"), to_value_names(lines, "_backward")
+        for line in lines:
             ends = [line.points[0], line.points[-1]]
             crossed = self.counters[line.name].update(tracked, frame.captured_ns, ends)
-            values[to_value_name(line, "_forward")] = crossed.forward
-            values[to_value_name(line, "_backward")] = crossed.backward
-            for crossing in crossed.crossings:
+            values[forward[line.name]] = crossed.forward
+            values[backward[line.name]] = crossed.backward
+            if is_new and crossed.crossings:
+                self.visits.save(
+                    frame
+                )  # After a restart, frames that are shown again count no crossing again.
+            for crossing in crossed.crossings if is_new else ():
                 events.create(
                     self.camera,
                     "line_crossed",

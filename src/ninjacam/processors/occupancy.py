@@ -1,20 +1,16 @@
 """The ready-made processor `occupancy`: how many objects are in each zone, and which ones stay there for long."""
 
-from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
 from ninjacam import Frame, Polygon, Processor, Result, Zone, events, processor
-from ninjacam.processors.value_names import to_value_name
-from ninjacam.tracking import Stay, ZoneOccupancy, ZoneUpdate
+from ninjacam.processors.saved_events import SavedEvents
+from ninjacam.processors.value_names import to_value_names
+from ninjacam.tracking import ZoneOccupancy, ZoneUpdate
 
 MAX_ZONES = 16
 """Zones that are counted: each is a value of the frame."""
-MAX_SAVED = 1000
-"""Events that are ended if the worker ends by itself: the state must not be larger than 256 KB."""
-SAVE_EVERY_NS = 2_000_000_000
 
 
 class OccupancyOptions(BaseModel):
@@ -36,13 +32,8 @@ class Occupancy(Processor):
         self.counters: dict[
             str, tuple[tuple[float, float], ZoneOccupancy]
         ] = {}  # Its times, and the objects.
-        self.events: dict[tuple[str, int], events.OngoingEvent] = {}
-        self.last_ns = self.saved_ns = 0
-        state = self.load_state()
-        if state:  # The previous worker has ended during events; objects have other tracks now.
-            for key in state["keys"]:
-                events.resume(camera, key).end(_to_time(state["last_ns"]))
-            self.save_state(None)
+        self.events = SavedEvents(self)  # By zone and track.
+        self.last_ns = 0
 
     def process(self, frame: Frame) -> Result:
         self.last_ns = frame.captured_ns
@@ -55,14 +46,14 @@ class Occupancy(Processor):
         zones = [zone for zone in frame.zones.values() if zone.kind == "zone"][:MAX_ZONES]
         self._set_zones(zones, frame)
         values: dict[str, float] = {}
+        value_names = to_value_names(zones)
         shapes = []
         for zone in zones:
             update = self.counters[zone.name][1].update(boxes, frame.captured_ns, zone.points)
             self._report(zone.name, update, frame)
-            values[to_value_name(zone)] = update.occupancy
+            values[value_names[zone.name]] = update.occupancy
             shapes.append(Polygon(zone.points, f"{zone.name}: {update.occupancy}", color=zone.color))
-        if self.events and frame.captured_ns - self.saved_ns > SAVE_EVERY_NS:
-            self._save()
+        self.events.note(frame.captured_ns)
         return Result(annotations=shapes, values=values)
 
     def _set_zones(self, zones: list[Zone], frame: Frame) -> None:
@@ -88,43 +79,26 @@ class Occupancy(Processor):
 
     def _report(self, zone: str, update: ZoneUpdate, frame: Frame) -> None:
         for stay in update.loitering:
-            event = self.events[zone, stay.track] = events.resume(self.camera, uuid4().hex)
-            self._save()  # First: after a restart, it must contain each event that was begun.
-            events.begin(
-                self.camera,
+            self.events.begin(
+                (zone, stay.track),
                 "loitering",
+                key=uuid4().hex,
+                start_ns=stay.entered_ns,
+                now_ns=frame.captured_ns,
                 label=stay.label,
-                start=_to_time(stay.entered_ns),
                 data={"zone": zone},
                 sighting=events.Sighting.of(stay.box, frame, zones=(zone,)),
-                key=event.key,
             )
-        ended = [stay for stay in update.left if (zone, stay.track) in self.events]
-        for stay in ended:
-            event = self.events.pop((zone, stay.track))
-            event.end(_end_of(stay), data={"seconds": round(stay.dwell_s, 1)})
-        if ended:
-            self._save()
+        for stay in update.left:
+            end_ns = stay.entered_ns + int(stay.dwell_s * 1e9)
+            self.events.end((zone, stay.track), end_ns, data={"seconds": round(stay.dwell_s, 1)})
 
     def _end_all(self, zone: str, at_ns: int) -> None:
         """End the events of a zone, which has been removed or changed."""
-        for each in [each for each in self.events if each[0] == zone]:
-            self.events.pop(each).end(_to_time(at_ns))
-            self._save()
-
-    def _save(self) -> None:
-        self.saved_ns = self.last_ns
-        keys = [event.key for event in self.events.values()][-MAX_SAVED:]
-        self.save_state({"keys": keys, "last_ns": self.last_ns} if keys else None)
+        for name in self.events.names:
+            if isinstance(name, tuple) and name[0] == zone:
+                self.events.end(name, at_ns)
 
     def close(self) -> None:
-        for name in list(self.counters):
-            self._end_all(name, self.last_ns)
-
-
-def _end_of(stay: Stay) -> datetime:
-    return _to_time(stay.entered_ns + int(stay.dwell_s * 1e9))
-
-
-def _to_time(time_ns: Any) -> datetime:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC)
+        for name in self.events.names:
+            self.events.end(name, self.last_ns)

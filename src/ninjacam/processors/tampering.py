@@ -5,14 +5,15 @@ Not here: black, covered and frozen images, which are findings about the camera'
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import uuid4
 
 import cv2
 import numpy as np
 from pydantic import BaseModel, Field
 
-from ninjacam import Frame, Processor, Result, events, processor
+from ninjacam import Frame, Processor, Result, processor
+from ninjacam.processors.saved_events import SavedEvents
 from ninjacam.processors.scene_match import Look, look_at, match, sharpness
 
 MIN_STILL = 8.0
@@ -23,6 +24,12 @@ SHARP_AGAIN = 1.25
 LEARN_S = 300.0
 """Time constant in which the reference follows the scene."""
 END_AFTER_NS = 5_000_000_000
+MAX_STEP_NS = 20_000_000_000
+"""Maximum time between two comparisons that counts: meanwhile, the camera may have been disconnected. Still scenes have
+a frame every 10 s.
+"""
+MAX_UNKNOWN_STEP_NS = 2_000_000_000
+"""The same if there were frames that cannot be compared: a night without light is not time that counts."""
 COLORFUL, COLORLESS = 5.0, 2.5
 """Mean difference of color components above which the image is in color, and below which it is gray."""
 
@@ -40,9 +47,16 @@ class TamperingOptions(BaseModel):
     )
 
 
+class _Moment(NamedTuple):
+    """The time of a comparison. `counted_ns`: the time since the first one that counts, which never runs backwards."""
+
+    captured_ns: int
+    counted_ns: int
+
+
 @dataclass(slots=True)
 class _Reference:
-    """How the scene usually looks: by day or, without colors, by night."""
+    """How the scene usually looks: by day or, without colors, by night. `seen_ns`: when, as time that counts."""
 
     edges: Any
     sharpness: float | None
@@ -57,58 +71,59 @@ class Tampering(Processor):
 
     def setup(self, camera: str, options: TamperingOptions) -> None:
         self.options = options
-        self.moved = _Alarm(camera, "camera_moved", options)
-        self.defocused = _Alarm(camera, "camera_defocused", options)
+        self.events = SavedEvents(self)
+        self.moved = _Alarm(self.events, "camera_moved", options)
+        self.defocused = _Alarm(self.events, "camera_defocused", options)
         self.references: dict[bool, _Reference] = {}  # Is in color -> how it usually looks.
         self.is_colored = True
         self.previous: Look | None = None
-        self.last_ns = 0
-        state = self.load_state()
-        if state:  # The previous worker has ended during an event.
-            for key in state["keys"]:
-                events.resume(camera, key).end(_to_time(state["last_ns"]))
-            self.save_state(None)
+        self.now = _Moment(0, 0)
+        self.max_step_ns = 0
 
     def process(self, frame: Frame) -> Result:
         look, values = look_at(frame.gray), {}
         previous, self.previous = self.previous, look
         has_flipped = self._flips_color(frame.image)
         if previous is None or has_flipped or match(previous.edges, look.edges, 0.01).here < MIN_STILL:
+            self.max_step_ns = min(self.max_step_ns, MAX_UNKNOWN_STEP_NS)
             return Result(annotations=[])  # Unknown: it is dark, covered or changing.
         sharp = sharpness(previous, look)
         reference = self.references.get(self.is_colored)
+        is_changed = self.moved.since is not None or self.defocused.since is not None
         if reference is None:
-            self.references[self.is_colored] = _Reference(look.edges, sharp, frame.captured_ns)
+            # While the image is changed, it cannot become the usual one by night or by day.
+            if not is_changed:
+                self.references[self.is_colored] = _Reference(look.edges, sharp, self.now.counted_ns)
+            self.max_step_ns = min(self.max_step_ns, MAX_UNKNOWN_STEP_NS)
             return Result(annotations=[])
+        self._advance(frame.captured_ns)
         if sharp is not None and reference.sharpness:
             values["sharpness"] = 100 * sharp / reference.sharpness
         found = match(reference.edges, look.edges, self.options.min_shift / 100)
-        self._judge(frame, found.is_here, values.get("sharpness"))
-        if self.moved.since_ns is None and self.defocused.since_ns is None:
-            self._learn(reference, look, sharp, frame)
+        self._judge(found.is_here, values.get("sharpness"))
+        if self.moved.since is None and self.defocused.since is None:
+            self._learn(reference, look, sharp)
         return Result(annotations=[], values=values)
 
-    def _judge(self, frame: Frame, is_here: bool, sharp: float | None) -> None:
-        limit = self.options.min_sharpness * (1 if self.defocused.since_ns is None else SHARP_AGAIN)
-        is_blurred = None if sharp is None else sharp < min(limit, 99)
-        had_event = self.moved.event is not None or self.defocused.event is not None
-        self.moved.update(not is_here, frame)
-        self.defocused.update(is_blurred if is_here else None, frame)  # Another place has another sharpness.
-        if self.moved.lasts_long(frame) or self.defocused.lasts_long(frame):
-            for alarm in (self.moved, self.defocused):
-                alarm.stop(frame.captured_ns)
-            self.references.clear()
-        keys = [alarm.event.key for alarm in (self.moved, self.defocused) if alarm.event is not None]
-        if keys or had_event:
-            self.last_ns = frame.captured_ns
-            self.save_state({"keys": keys, "last_ns": self.last_ns} if keys else None)
-        for alarm in (self.moved, self.defocused):
-            alarm.begin()  # Afterwards: the state must contain each event that was begun.
+    def _advance(self, captured_ns: int) -> None:
+        step_ns = min(max(0, captured_ns - self.now.captured_ns), self.max_step_ns)
+        self.now, self.max_step_ns = _Moment(captured_ns, self.now.counted_ns + step_ns), MAX_STEP_NS
 
-    def _learn(self, reference: _Reference, look: Look, sharp: float | None, frame: Frame) -> None:
-        elapsed_s = max(0, frame.captured_ns - reference.seen_ns) / 1e9
-        share = 1 - math.exp(-elapsed_s / LEARN_S)
-        reference.seen_ns = frame.captured_ns
+    def _judge(self, is_here: bool, sharp: float | None) -> None:
+        limit = self.options.min_sharpness * (1 if self.defocused.since is None else SHARP_AGAIN)
+        is_blurred = None if sharp is None else sharp < min(limit, 99)
+        if self.moved.lasts_long(self.now) or self.defocused.lasts_long(self.now):
+            for alarm in (self.moved, self.defocused):
+                alarm.stop(self.now)
+            self.references.clear()
+            return
+        self.moved.update(not is_here, self.now)
+        self.defocused.update(is_blurred if is_here else None, self.now)  # Another place, another sharpness.
+        self.events.note(self.now.captured_ns)
+
+    def _learn(self, reference: _Reference, look: Look, sharp: float | None) -> None:
+        share = 1 - math.exp(-(self.now.counted_ns - reference.seen_ns) / 1e9 / LEARN_S)
+        reference.seen_ns = self.now.counted_ns
         reference.edges = cv2.addWeighted(reference.edges, 1 - share, look.edges, share, 0)
         if sharp is not None:
             usual = sharp if reference.sharpness is None else reference.sharpness
@@ -123,52 +138,40 @@ class Tampering(Processor):
         return self.is_colored != was_colored
 
     def close(self) -> None:
-        if self.moved.event is not None or self.defocused.event is not None:
-            self.save_state(None)
         for alarm in (self.moved, self.defocused):
-            alarm.stop(self.last_ns)
+            alarm.stop(self.now)
 
 
 class _Alarm:
-    """A condition that is an event when it lasts. `since_ns`: when it began; None: it is not there."""
+    """A condition that is an event when it lasts. `since`: when it began; None: it is not there."""
 
-    def __init__(self, camera: str, kind: str, options: TamperingOptions) -> None:
-        self.camera, self.kind, self.options = camera, kind, options
-        self.event: events.OngoingEvent | None = None
-        self.has_begun = False
-        self.since_ns: int | None = None
-        self.over_since_ns: int | None = None
+    def __init__(self, saved: SavedEvents, kind: str, options: TamperingOptions) -> None:
+        self._saved = saved
+        self._kind, self._options = kind, options
+        self.since: _Moment | None = None
+        self._over_since: _Moment | None = None
 
-    def update(self, is_on: bool | None, frame: Frame) -> None:
+    def update(self, is_on: bool | None, now: _Moment) -> None:
         """None: unknown, which changes nothing."""
-        now_ns = frame.captured_ns
         if is_on:
-            self.over_since_ns = None
-            self.since_ns = now_ns if self.since_ns is None else self.since_ns
-            if self.event is None and now_ns - self.since_ns >= self.options.after_s * 1e9:
-                key = f"{self.kind}-{self.camera}-{self.since_ns}"
-                self.event, self.has_begun = events.resume(self.camera, key), False
-        elif is_on is not None and self.since_ns is not None:
-            self.over_since_ns = now_ns if self.over_since_ns is None else self.over_since_ns
-            if self.event is None or now_ns - self.over_since_ns >= END_AFTER_NS:
-                self.stop(self.over_since_ns)
+            self._over_since = None
+            self.since = self.since or now
+            lasts_ns = now.counted_ns - self.since.counted_ns
+            if self._kind not in self._saved and lasts_ns >= self._options.after_s * 1e9:
+                start_ns, now_ns = self.since.captured_ns, now.captured_ns
+                self._saved.begin(self._kind, self._kind, key=uuid4().hex, start_ns=start_ns, now_ns=now_ns)
+        elif is_on is not None and self.since is not None:
+            self._over_since = self._over_since or now
+            over_ns = now.counted_ns - self._over_since.counted_ns
+            if self._kind not in self._saved or over_ns >= END_AFTER_NS:
+                self.stop(self._over_since)
 
-    def begin(self) -> None:
-        """Create the event, if there is a new one."""
-        if self.event is not None and self.since_ns is not None and not self.has_begun:
-            self.has_begun = True
-            start = _to_time(self.since_ns)
-            events.begin(self.camera, self.kind, start=start, key=self.event.key)
+    def lasts_long(self, now: _Moment) -> bool:
+        """Return whether it has an event, and the changed image is now the usual one."""
+        if self.since is None or self._kind not in self._saved:
+            return False
+        return now.counted_ns - self.since.counted_ns >= self._options.accept_after_s * 1e9
 
-    def lasts_long(self, frame: Frame) -> bool:
-        since_ns = frame.captured_ns if self.since_ns is None else self.since_ns
-        return frame.captured_ns - since_ns >= self.options.accept_after_s * 1e9
-
-    def stop(self, at_ns: int) -> None:
-        event, self.event, self.since_ns, self.over_since_ns = self.event, None, None, None
-        if event is not None:
-            event.end(_to_time(at_ns))
-
-
-def _to_time(time_ns: Any) -> datetime:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC)
+    def stop(self, at: _Moment) -> None:
+        self.since = self._over_since = None
+        self._saved.end(self._kind, at.captured_ns)

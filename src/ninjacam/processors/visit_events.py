@@ -1,12 +1,13 @@
 """One event for each visit: what the ready-made processors that detect objects have in common. Not a processor."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ninjacam import Box, Frame, Processor, Zone, events
 from ninjacam.core.errors import InvalidError
+from ninjacam.processors.saved_events import SaveTimer, end_saved
 from ninjacam.tracking import Tracker, Visit, Visits, VisitUpdate
 
-SAVE_EVERY_NS = 2_000_000_000
 MAX_TRAIL = 24
 
 
@@ -31,13 +32,17 @@ class VisitEvents:
         self._is_restored = False
         self._zones: dict[int, set[str]] = {}
         self._changed: set[int] = set()
-        self._saved_ns = 0
+        self._timer = SaveTimer()
         self._restore(processor.load_state())
 
     @property
     def ongoing(self) -> int:
         """The number of ongoing visits."""
         return len(self._visits.ongoing)
+
+    def has_seen(self, frame: Frame) -> bool:
+        """Return whether the previous instance has seen the frame. Call it before `update`."""
+        return self._visits.has_seen(frame.captured_ns)
 
     def update(self, found: list[Box], frame: Frame) -> tuple[list[Box], VisitUpdate]:
         """Return the boxes that are not in masks, with their tracks, and the changes of visits.
@@ -48,29 +53,30 @@ class VisitEvents:
             [box for box in found if not _is_masked(box, frame)], frame.captured_ns
         )
         update = self._visits.update(tracked, frame.captured_ns)
-        self._note_zones(frame)
+        self._note_zones(tracked, frame)
         begun = [visit for visit in self._visits.ongoing if self._should_begin(visit, frame)]
         self._with_event |= {visit.id for visit in begun}
         ended = [visit for visit in update.ended if visit.id in self._with_event]
         for visit in update.ended:
             self._with_event.discard(visit.id)
-        if begun or update.ended or frame.captured_ns - self._saved_ns > SAVE_EVERY_NS:
-            self._save(frame)  # First: after a restart, it must contain each event that was begun.
-        for visit in begun:
+        if begun or update.ended or self._timer.is_due(frame.captured_ns):
+            # First: after a restart, it must contain each event that begins now, and each one that ends.
+            self.save(frame, ended)
+        # After a restart, it may be that an event which ends now has not been written.
+        for visit in [*begun, *(ended if self._is_restored else ())]:
             self._begin(visit, frame)
         self._send_changes(frame, update)
-        for visit in ended:
-            seconds = {"detections": visit.detections, "seconds": round(visit.seconds, 1)}
-            self._event_of(visit).end(visit.end, data=seconds)
+        self._send_ends(ended)
         for visit in update.ended:
             self._zones.pop(visit.id, None)
         return tracked, update
 
-    def _note_zones(self, frame: Frame) -> None:
+    def _note_zones(self, tracked: list[Box], frame: Frame) -> None:
         zones = [zone for zone in frame.zones.values() if zone.kind == "zone"]
         for visit in self._visits.ongoing:
             seen = self._zones.setdefault(visit.id, set())
-            inside = _zones_at(visit.box, zones) if visit.end_ns == frame.captured_ns else set()
+            is_seen = any(visit.box is box for box in tracked)
+            inside = _zones_at(visit.box, zones) if is_seen else set()
             if not inside <= seen:
                 self._changed.add(visit.id)
                 seen |= inside
@@ -85,7 +91,7 @@ class VisitEvents:
             self._processor.camera,
             to_kind(visit.label),
             label=visit.label,
-            start=visit.start,
+            start=min(visit.start, frame.captured_at),  # The clock may have been set back meanwhile.
             sighting=self._sighting(visit, frame),
             key=self._key_of(visit),
         )
@@ -102,6 +108,11 @@ class VisitEvents:
                 self._event_of(visit).update(sighting=self._sighting(visit, frame))
         self._is_restored = False
 
+    def _send_ends(self, ended: list[Visit]) -> None:
+        for visit in ended:
+            data = {"detections": visit.detections, "seconds": round(visit.seconds, 1)}
+            self._event_of(visit).end(visit.end, data=data)
+
     def _key_of(self, visit: Visit) -> str:
         return f"{self._processor.name}-{self._processor.camera}-{visit.start_ns}-{visit.id}"
 
@@ -112,11 +123,13 @@ class VisitEvents:
         zones = tuple(sorted(self._zones.get(visit.id, ())))
         return events.Sighting.of(visit.best.box, frame, at_ns=visit.best.captured_ns, zones=zones)
 
-    def _save(self, frame: Frame) -> None:
-        self._saved_ns = frame.captured_ns
+    def save(self, frame: Frame, ended: Sequence[Visit] = ()) -> None:
+        """Save the visits as of this frame. `ended`: those whose events end now, in case their ends are not written."""
+        self._timer.restart(frame.captured_ns)
         self._processor.save_state(
             {
                 "visits": self._visits.state(),
+                "ended": [{"keys": [self._key_of(visit)], "last_ns": visit.end_ns} for visit in ended],
                 "with_event": {
                     str(visit.id): self._key_of(visit)
                     for visit in self._visits.ongoing
@@ -128,16 +141,22 @@ class VisitEvents:
 
     def _restore(self, state: Any) -> None:
         """Continue the visits of the previous instance. Its events end if the state cannot be used."""
-        if not state:
+        if not isinstance(state, dict):
             return
+        ended = state.get("ended")
+        for each in ended if isinstance(ended, list) else []:
+            end_saved(self._processor.camera, each)
         try:
+            with_event = {int(visit) for visit in state["with_event"]}
+            zones = {int(visit): set(map(str, names)) for visit, names in state["zones"].items()}
             self._visits.restore(state["visits"])
-        except InvalidError:
-            for key in state["with_event"].values():
-                events.resume(self._processor.camera, key).end()
+        except (InvalidError, LookupError, TypeError, ValueError, AttributeError):
+            saved = state.get("with_event")
+            end_saved(
+                self._processor.camera, {"keys": list(saved.values()) if isinstance(saved, dict) else []}
+            )
             return
-        self._with_event = {int(visit) for visit in state["with_event"]}
-        self._zones = {int(visit): set(zones) for visit, zones in state["zones"].items()}
+        self._with_event, self._zones = with_event, zones
         self._is_restored = True
 
 

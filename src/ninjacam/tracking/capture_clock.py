@@ -82,8 +82,25 @@ def to_datetime(captured_ns: int) -> datetime:
 
 def to_interval_ns(seconds: float, name: str) -> int:
     """Return a parameter in nanoseconds. Raises: InvalidError: it is not a number from 0 to 10^6."""
-    if not 0 <= seconds <= 1e6:
+    if not _is_number(seconds) or not 0 <= seconds <= 1e6:
         raise InvalidError.of(
             name, f"`{name}` is {seconds!r:.20}. Use a number of seconds from 0 to 1000000."
         )
     return round(seconds * NS_PER_S)
+
+
+def check_count(value: Any, name: str, limits: tuple[int, int], unit: str = "") -> None:
+    """Raises: InvalidError: the parameter is not a whole number from the first to the second limit."""
+    if isinstance(value, bool) or not isinstance(value, int) or not limits[0] <= value <= limits[1]:
+        raise InvalidError.of(name, f"Use a `{name}` from {limits[0]} to {limits[1]}{unit}.")
+
+
+def check_scores(start_score: Any, continue_score: Any) -> None:
+    """Raises: InvalidError: they are not scores, or the second one is larger."""
+    are_numbers = _is_number(start_score) and _is_number(continue_score)
+    if not are_numbers or not 0 <= continue_score <= start_score <= 1:
+        raise InvalidError.of("start_score", "Use scores with 0 <= continue_score <= start_score <= 1.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -28,11 +28,12 @@ MAX_LOST_IN_GAP_NS = 2 * NS_PER_S
 
 @dataclass(slots=True, eq=False)
 class OngoingVisit:
-    """An ongoing visit. `track`: None after `restore`. `watched_ns`: when the object was last seen."""
+    """An ongoing visit. `track`: None after `restore`. `watched_ns`, `elapsed_ns`: when the object was last seen."""
 
     visit: Visit
     track: int | None
     watched_ns: int
+    elapsed_ns: int
     course: Course
 
 
@@ -68,7 +69,7 @@ def find_again(
 
 def _gains(lost: list[OngoingVisit], new: list[Candidate], end_after_ns: int) -> Array:
     """Return how close each candidate is to where each object may be: 1 to 0, less if it cannot be the same."""
-    gaps_ns = _differences([each.first_captured_ns for each in new], [each.visit.end_ns for each in lost])
+    gaps_ns = _differences([each.first_elapsed_ns for each in new], [each.elapsed_ns for each in lost])
     unseen_ns = _differences([each.first_watched_ns for each in new], [each.watched_ns for each in lost])
     is_restored = np.array([each.track is None for each in lost])[:, None]
     labels = np.array([each.visit.label for each in lost], object)[:, None]

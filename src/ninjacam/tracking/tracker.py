@@ -12,10 +12,15 @@ import numpy as np
 
 from ninjacam.core.annotation_values import MAX_TRACK
 from ninjacam.core.annotations import MAX_TRAIL, Box
-from ninjacam.core.errors import InvalidError
 from ninjacam.tracking.association import Association
 from ninjacam.tracking.boxes import BoxArrays, to_detections
-from ninjacam.tracking.capture_clock import CaptureClock, CaptureTime, to_interval_ns
+from ninjacam.tracking.capture_clock import (
+    CaptureClock,
+    CaptureTime,
+    check_count,
+    check_scores,
+    to_interval_ns,
+)
 from ninjacam.tracking.geometry import grow
 from ninjacam.tracking.motion import BoxMotion, to_centers
 
@@ -23,8 +28,8 @@ MAX_TRACKED = 1024
 """Maximum number of objects at a time, including those that are not visible at the moment. Of more, those that have
 been invisible for the longest time are forgotten.
 """
-MAX_GAP_S = 10
-"""After a longer interval without frames, no object is recognized."""
+MAX_GAP_S = 15
+"""After a longer interval without frames, no object is recognized. Still scenes have a frame about every 10 s."""
 MAX_PREDICTED_S = 2
 """Longest interval between two frames in which objects are assumed to move on with their speed."""
 MIN_OVERLAP = 0.2
@@ -72,14 +77,10 @@ class Tracker:
         max_trail: int = 0,
         first_track: int = 1,
     ) -> None:
-        if not 0 <= continue_score <= start_score <= 1:
-            raise InvalidError.of("start_score", "Use scores with 0 <= continue_score <= start_score <= 1.")
-        if not 1 <= min_detections <= 1000:
-            raise InvalidError.of("min_detections", "Use a `min_detections` from 1 to 1000.")
-        if not 0 <= max_trail <= MAX_TRAIL:
-            raise InvalidError.of("max_trail", f"Use a `max_trail` from 0 to {MAX_TRAIL}.")
-        if not 0 <= first_track <= MAX_TRACK:
-            raise InvalidError.of("first_track", "Use a `first_track` from 0 to 2**53 - 1.")
+        check_scores(start_score, continue_score)
+        check_count(min_detections, "min_detections", (1, 1000))
+        check_count(max_trail, "max_trail", (0, MAX_TRAIL))
+        check_count(first_track, "first_track", (0, MAX_TRACK))
         self._start_score, self._continue_score = start_score, continue_score
         self._max_unseen_ns = to_interval_ns(max_unseen_s, "max_unseen_s")
         self._min_detections = min_detections

@@ -34,8 +34,9 @@ class Visit:
     """One object from its first to its last detection. Read-only for callers: `Visits` changes it.
 
     `id`: a number that no other visit of the same `Visits` has, also after `restore`. `start_ns`, `end_ns`: capture
-    times of the first and, so far, last detection. `detections`: how many. `box`: the last one, in pixels, with its
-    track. `best`: see `BestDetection`. `is_stationary`: whether the object has not moved for some time.
+    times of the first and, so far, last detection; the end is never before the start. `detections`: how many. `box`:
+    the last one, in pixels, with its track. `best`: see `BestDetection`. `is_stationary`: whether the object has not
+    moved for some time.
     """
 
     id: int

@@ -5,9 +5,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ninjacam.core.annotations import Box
-from ninjacam.core.errors import InvalidError
 from ninjacam.tracking.boxes import TrackedBox, to_tracked
-from ninjacam.tracking.capture_clock import NS_PER_S, CaptureClock, CaptureTime, to_interval_ns
+from ninjacam.tracking.capture_clock import (
+    NS_PER_S,
+    CaptureClock,
+    CaptureTime,
+    check_count,
+    check_scores,
+    to_interval_ns,
+    to_ns,
+)
 from ninjacam.tracking.course import Course
 from ninjacam.tracking.json_values import invalid_state, to_integer
 from ninjacam.tracking.memory import TrackMemory
@@ -21,7 +28,11 @@ MAX_CANDIDATE_UNSEEN_NS = 2 * NS_PER_S
 """After this time, the detections of a track that has not become a visit are forgotten."""
 BETTER = 1.1
 """A detection replaces the best one if its quality is higher by this factor. Callers store an image each time."""
-STATE_VERSION = 1
+MAX_REPEATED_NS = 30 * NS_PER_S
+"""After a restart, frames that are at most this much older than the state were in it already: decoding begins at a key
+frame. Older ones are new, and the clock was set back.
+"""
+STATE_VERSION = 2
 
 
 class VisitUpdate(NamedTuple):
@@ -60,10 +71,8 @@ class Visits:
         remember_s: float = 120.0,
         ends_when_stationary: bool = False,
     ) -> None:
-        if not 0 <= continue_score <= start_score <= 1:
-            raise InvalidError.of("start_score", "Use scores with 0 <= continue_score <= start_score <= 1.")
-        if not 1 <= min_detections <= 1000:
-            raise InvalidError.of("min_detections", "Use a `min_detections` from 1 to 1000.")
+        check_scores(start_score, continue_score)
+        check_count(min_detections, "min_detections", (1, 1000))
         self._start_score, self._continue_score = start_score, continue_score
         self._min_detections = min_detections
         self._min_ns = to_interval_ns(min_s, "min_s")
@@ -76,6 +85,7 @@ class Visits:
         self._ongoing: list[OngoingVisit] = []
         self._candidates = TrackMemory(Candidate)
         self._parked = ParkedObjects()
+        self._restored_ns = 0
 
     @property
     def ongoing(self) -> list[Visit]:
@@ -88,9 +98,15 @@ class Visits:
         `boxes`: the result of `Tracker.update`. `captured_at`: as there. Call it for each frame, also with no boxes:
         visits end with time.
 
+        After `restore`, frames that are in the state already change nothing. When the clock is set back, visits
+        continue, and their end stays where it was until the clock reaches it.
+
         Raises: InvalidError: a box or the time cannot be used, or a box has no track. Nothing has changed.
         """
         tracked = [each for each in to_tracked(boxes) if each.score >= self._continue_score]
+        if self.has_seen(captured_at):
+            return VisitUpdate([], [], [])
+        self._restored_ns = 0
         self._clock.advance(captured_at)
         updated = self._continue_visits(tracked)
         candidates = self._see_candidates(tracked)
@@ -108,6 +124,10 @@ class Visits:
         ended = self._end(list(expected.values()))
         return VisitUpdate(started, [visit for visit in updated if visit not in ended], ended)
 
+    def has_seen(self, captured_at: CaptureTime) -> bool:
+        """Return whether a frame is in the restored state already. Call it before `update`."""
+        return self._restored_ns - MAX_REPEATED_NS <= to_ns(captured_at) <= self._restored_ns
+
     def _continue_visits(self, tracked: list[TrackedBox]) -> list[Visit]:
         """Add the detections of tracks that have a visit. Return the visits that have changed."""
         by_track: dict[int | None, TrackedBox] = {each.track: each for each in tracked}
@@ -120,10 +140,10 @@ class Visits:
     def _continue(self, ongoing: OngoingVisit, each: TrackedBox, detections: int = 1) -> bool:
         """Add a detection to a visit. Return whether it is the best one, or `is_stationary` has changed."""
         visit, was_stationary = ongoing.visit, ongoing.visit.is_stationary
-        ongoing.watched_ns = self._clock.watched_ns
+        ongoing.watched_ns, ongoing.elapsed_ns = self._clock.watched_ns, self._clock.elapsed_ns
         ongoing.course.see(each.corners, self._clock.elapsed_ns)
         visit.is_stationary = self._clock.elapsed_ns - ongoing.course.still_since_ns >= self._stationary_ns
-        visit.end_ns, visit.box = self._clock.captured_ns, each.box
+        visit.end_ns, visit.box = max(visit.end_ns, self._clock.captured_ns), each.box
         visit.detections += detections
         is_better = _quality(each) > BETTER * visit.best.quality
         if is_better:
@@ -170,7 +190,7 @@ class Visits:
             id=self._next_id,
             label=each.box.label,
             start_ns=candidate.first_captured_ns,
-            end_ns=self._clock.captured_ns,
+            end_ns=max(candidate.first_captured_ns, self._clock.captured_ns),
             detections=candidate.detections,
             box=each.box,
             best=self._best(each),
@@ -179,7 +199,8 @@ class Visits:
         self._candidates.remove(each.track)
         course = Course.begin(candidate.first_corners, candidate.first_elapsed_ns)
         course.see(each.corners, self._clock.elapsed_ns)
-        self._ongoing.append(OngoingVisit(visit, each.track, self._clock.watched_ns, course))
+        clock = self._clock
+        self._ongoing.append(OngoingVisit(visit, each.track, clock.watched_ns, clock.elapsed_ns, course))
         return visit
 
     def _best(self, each: TrackedBox) -> BestDetection:
@@ -196,7 +217,7 @@ class Visits:
         return [each.visit for each in ended]
 
     def _has_ended(self, each: OngoingVisit) -> bool:
-        unseen_ns = self._clock.captured_ns - each.visit.end_ns
+        unseen_ns = self._clock.elapsed_ns - each.elapsed_ns
         return (
             self._clock.watched_ns - each.watched_ns > self._end_after_ns
             or unseen_ns > self._end_after_ns + MAX_GAP_NS
@@ -213,6 +234,7 @@ class Visits:
                 {
                     "visit": visit_to_json(each.visit),
                     "watched_ns": each.watched_ns,
+                    "elapsed_ns": each.elapsed_ns,
                     "course": each.course.state(),
                 }
                 for each in self._ongoing
@@ -238,6 +260,7 @@ class Visits:
         except (LookupError, TypeError, ValueError) as exc:
             raise invalid_state() from exc
         self._clock, self._next_id, self._ongoing, self._parked = clock, next_id, ongoing, parked
+        self._restored_ns = clock.captured_ns
         self._candidates.clear()
 
 
@@ -246,6 +269,7 @@ def _ongoing_from_json(value: Any, clock: CaptureClock) -> OngoingVisit:
         visit=visit_from_json(value["visit"]),
         track=None,
         watched_ns=to_integer(value["watched_ns"]),
+        elapsed_ns=to_integer(value["elapsed_ns"]),
         course=Course.from_state(value["course"], clock.elapsed_ns),
     )
 

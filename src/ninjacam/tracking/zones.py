@@ -9,7 +9,13 @@ import numpy as np
 from ninjacam.core.annotations import Box
 from ninjacam.core.errors import InvalidError
 from ninjacam.tracking.boxes import TrackedBox, to_tracked
-from ninjacam.tracking.capture_clock import NS_PER_S, CaptureClock, CaptureTime, to_interval_ns
+from ninjacam.tracking.capture_clock import (
+    NS_PER_S,
+    CaptureClock,
+    CaptureTime,
+    check_count,
+    to_interval_ns,
+)
 from ninjacam.tracking.geometry import Anchor, PixelPoint, are_inside, check_anchor, find_anchor, to_polygon
 from ninjacam.tracking.memory import TrackMemory
 
@@ -76,8 +82,7 @@ class ZoneOccupancy:
         max_unseen_s: float = 2.0,
     ) -> None:
         check_anchor(anchor)
-        if not 1 <= inertia <= 1000:
-            raise InvalidError.of("inertia", "Use an `inertia` from 1 to 1000 frames.")
+        check_count(inertia, "inertia", (1, 1000), " frames")
         self._polygon = None if polygon is None else to_polygon(polygon)
         self._inertia = inertia
         self._inertia_ns = to_interval_ns(inertia_s, "inertia_s")

@@ -47,6 +47,9 @@ class Attention:
             from ninjacam.motion import MotionDetector  # This imports OpenCV.
 
             self._detector = MotionDetector(sensitivity=SENSITIVITY)
+            # Whether something moves is unknown at first. After a restart, visits continue if their objects are seen.
+            self._moved_ns = received_ns
+            self.gate.open_until(received_ns + HOLD_NS)
         try:
             luma = frame.gray()
             ignored = None

@@ -20,7 +20,7 @@ from ninjacam.core import processors
 from ninjacam.core.errors import ProcessorError, UnsafeCodeError
 from ninjacam.core.ownership import check_code_is_safe
 from ninjacam.core.processors import ProcessorRegistry, Registration, When, registry
-from ninjacam.core.ready_made import PACKAGE, READY_MADE
+from ninjacam.core.ready_made import PACKAGE, READY_MADE, is_ready_made
 from ninjacam.supervision.crash_record import RunningFile, loading_name, running_words
 from ninjacam.vision.helpers import Helpers
 from ninjacam.vision.sharing import is_installed, join_turns
@@ -130,6 +130,9 @@ class ProcessorCode:
         self._needs: dict[str, dict[str, Path]] = {}  # module name -> its helpers: name -> path
         self._helper_versions: dict[str, FileVersion] = {}
         self._ready_made: dict[str, tuple[str, ...]] = {}  # Name of a module -> slugs of its cameras.
+        self._replaced: set[str] = (
+            set()
+        )  # Modules of ready-made processors whose name is that of another one.
         self._broken: dict[
             str, tuple[Registration, ProcessorError]
         ] = {}  # View -> (what it was, why it is missing).
@@ -169,10 +172,11 @@ class ProcessorCode:
         """Return the files to load: without those of processors that no camera uses any more."""
         wanted = self._ready_made
         for file in self.files:
-            if file.name.startswith(f"{PACKAGE}.") and file.name not in wanted:
+            if is_ready_made(file.name) and file.name not in wanted:
                 self._forget(file.name)
                 self._versions.pop(file.name, None)
-        known = [file for file in self.files if not file.name.startswith(f"{PACKAGE}.")]
+        self._replaced &= wanted.keys()
+        known = [file for file in self.files if not is_ready_made(file.name)]
         paths = {name: _READY_MADE_DIR / f"{name.rpartition('.')[2]}.py" for name in sorted(wanted)}
         owners = frozenset([_READY_MADE_DIR.stat().st_uid])
         return known + [ModuleFile(name, path, owners) for name, path in paths.items() if path.is_file()]
@@ -185,9 +189,11 @@ class ProcessorCode:
         if helpers:
             known = {name: path for needs in self._needs.values() for name, path in needs.items()}
             self._helpers.forget(helpers, known)
-        for file in self.files:
+        for file in self.files:  # Ready-made ones last.
             version, refusal = file.version(), file.refusal()
-            if (
+            if is_ready_made(file.name) and self._is_replaced(file.name):
+                self._versions[file.name], self._refusals[file.name] = version, refusal
+            elif (
                 version != self._versions.get(file.name)
                 or refusal != self._refusals.get(file.name, "")
                 or not helpers.isdisjoint(self._needs.get(file.name, ()))
@@ -198,6 +204,27 @@ class ProcessorCode:
                 self._load(file, version)
         self.loading = ""
         self._publish()
+
+    def _is_replaced(self, module: str) -> bool:
+        """Return whether the user's code defines a processor with the name of a ready-made one, which is then not
+        loaded. Log it once.
+        """
+        name = module.rpartition(".")[2]
+        own = self._registry.get(name) or self._broken.get(name, (None,))[0]
+        if own is None or own.module == module:
+            if module in self._replaced:  # It was renamed: load the ready-made one.
+                self._replaced.remove(module)
+                self._versions.pop(module, None)
+            return False
+        if module not in self._replaced:
+            self._replaced.add(module)
+            self._forget(module)
+            logger.warning(
+                "the ready-made processor %s is not used: %s defines a processor of this name",
+                name,
+                own.module,
+            )
+        return True
 
     def give_up_loading(self) -> None:
         """`refresh` does not return: the previous processors continue, and the module gets the error."""

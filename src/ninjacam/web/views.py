@@ -28,7 +28,7 @@ from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
-from ninjacam.core.ready_made import READY_MADE
+from ninjacam.core.ready_made import READY_MADE, is_ready_made
 from ninjacam.discovery.networks import MIN_PREFIX
 from ninjacam.engine.findings import Level
 from ninjacam.models import ApiToken, Camera
@@ -370,15 +370,18 @@ def _for_configuring(request: HttpRequest, camera: Camera, status: Status) -> di
     return {
         "phone": _phone_link(request, camera),
         "processors": options_of(camera, status),
-        "ready_made": _ready_made(camera),
+        "ready_made": _ready_made(camera, status),
         "zones": camera.zones.all(),
     }
 
 
-def _ready_made(camera: Camera) -> list[dict[str, object]]:
+def _ready_made(camera: Camera, status: Status) -> list[dict[str, object]]:
+    """`is_replaced`: a processor of the user's code has this name, and is used instead."""
     chosen = camera.processors or ()
+    own = {each["name"] for each in status.processors if not is_ready_made(str(each.get("module", "")))}
     return [
-        {"name": name, "description": text, "is_chosen": name in chosen} for name, text in READY_MADE.items()
+        {"name": name, "description": text, "is_chosen": name in chosen, "is_replaced": name in own}
+        for name, text in READY_MADE.items()
     ]
 
 

@@ -33,11 +33,11 @@ def test_a_frame_has_its_camera_s_zones_in_its_pixels() -> None:
     made = frame(np.zeros((100, 200, 3), np.uint8), zones=ZONES)
     assert list(made.zones) == ["door", "ignore", "middle"] and len(made.zones) == 3
     zone = made.zones["middle"]
-    assert zone.points == [(50, 25), (150, 25), (150, 75), (50, 75)]
+    assert zone.points == ((50, 25), (150, 25), (150, 75), (50, 75)) and zone.points is zone.points
     assert zone.fractions == tuple(SQUARE)
     assert (zone.kind, zone.inertia_s, zone.loitering_s, zone.preset) == ("zone", 1, 30, "1")
     assert zone.contains(100, 50) and not zone.contains(49, 50) and not zone.contains(100, 76)
-    assert made.zones["door"].points == [(0, 50), (200, 50)] and not made.zones["door"].contains(100, 50)
+    assert made.zones["door"].points == ((0, 50), (200, 50)) and not made.zones["door"].contains(100, 50)
     assert "middle" in made.zones and "other" not in made.zones and made.zones.get("other") is None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ninjacam.inference import loading, onnx_runtime
+from ninjacam.inference import files, loading, onnx_runtime
 from ninjacam.inference.stored import StoredModel
 
 
@@ -13,6 +13,8 @@ from ninjacam.inference.stored import StoredModel
 def _nothing_loaded() -> Iterator[None]:
     loading._loaded.clear()
     loading._failed.clear()
+    loading._described.clear()
+    files._hashes.clear()
     yield
     loading._loaded.clear()
     loading._failed.clear()

@@ -1,11 +1,14 @@
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ninjacam.core.errors import ModelError
+from ninjacam.inference import loading
 from ninjacam.inference.catalogue import CATALOGUE
-from ninjacam.inference.files import sha256_of
+from ninjacam.inference.files import read_file, sha256_of
 from ninjacam.inference.loading import load_model
 from ninjacam.inference.spec import COCO, check_labels, make_spec, parse_spec, read_labels
 from ninjacam.inference.stored import (
@@ -136,7 +139,7 @@ def test_the_input_size_is_read_from_the_file(tmp_path: Path) -> None:
     path.write_bytes(constant_network({"o": ONE_OBJECT}, shape=(1, 3, 96, "w")))
     spec, labels = describe_file(path, "yolox", LABELS)
     assert spec.input_size == (640, 96) and labels == LABELS and spec.padding == 114
-    assert spec.sha256 == sha256_of(path.read_bytes())
+    assert spec.sha256 == sha256_of(read_file(path))
     assert describe_file(path, "yolox", LABELS, {"padding": 3, "input_size": (64, 96)})[0].padding == 3
 
 
@@ -151,8 +154,42 @@ def test_a_file_that_has_changed_is_not_loaded(models_dir: Path, file: Path) -> 
         load_model("tiny")
 
 
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_a_file_is_hashed_and_described_once(
+    models_dir: Path, file: Path, monkeypatch: pytest.MonkeyPatch, is_installed: bool
+) -> None:
+    if is_installed:
+        spec, labels = describe_file(file, "yolox", LABELS)
+        install(models_dir, file, "tiny", spec, labels, lambda made: "")
+    hashed: list[int] = []
+    real = hashlib.sha256
+
+    def count(data: bytes) -> Any:
+        hashed.append(len(data))
+        return real(data)
+
+    monkeypatch.setattr("ninjacam.inference.files.hashlib.sha256", count)
+
+    def load() -> None:
+        if is_installed:
+            load_model("tiny")
+        else:
+            load_model(file, decoder="yolox", labels=LABELS)
+
+    load()
+    loading._loaded.clear()  # Other models have taken its place.
+    load()
+    load()
+    assert len(hashed) == 1
+    (models_dir / "tiny/model.onnx" if is_installed else file).write_bytes(
+        constant_network({"output": ONE_OBJECT}) + b"\x00"
+    )
+    with pytest.raises(ModelError):
+        load()
+
+
 def test_the_catalogue_describes_the_files_of_its_authors() -> None:
-    files = {sha256_of(path.read_bytes()): path for path in MODELS.glob("*.onnx")}
+    files = {sha256_of(read_file(path)): path for path in MODELS.glob("*.onnx")}
     if not files:
         pytest.skip("../shared/models is missing.")
     for entry in CATALOGUE:

@@ -157,3 +157,16 @@ def test_the_codes_that_are_remembered_are_bounded(start: Callable[..., Any], re
     for number in range(2 * codes.MAX_SEEN):
         processor._see(codes.Code("QR", str(number), np.zeros((4, 2))), frame(wall(), camera="gate"))
     assert len(processor.seen) == codes.MAX_SEEN
+
+
+def test_after_the_clock_was_set_back_a_code_that_returns_is_a_new_event(
+    start: Callable[..., Any], recorded: Recorded
+) -> None:
+    processor = start(Codes, again_after_s=5, barcodes=False)
+    for second in (7200, 10, 11, 12):
+        at = BEGIN + timedelta(seconds=second)
+        processor.process(frame(with_qr("A") if second == 7200 else wall(), camera="gate", captured_at=at))
+    for second in (18, 19):
+        at = BEGIN + timedelta(seconds=second)
+        processor.process(frame(with_qr("A"), camera="gate", captured_at=at))
+    assert [item.label for item in recorded.begun] == ["A", "A"]

@@ -76,7 +76,21 @@ def test_the_event_of_a_worker_that_died_is_ended_by_the_next_one(
     for seconds in range(5):
         motion.process(at(seconds, BIG))
     state = recorded.states["gate", "motion"]
-    assert state["key"] == recorded.begun[0].key
+    assert state["keys"] == [recorded.begun[0].key]
     start(Motion)
-    assert [item.key for item in recorded.ended] == [state["key"]]
+    assert [item.key for item in recorded.ended] == state["keys"]
+    assert recorded.states["gate", "motion"] is None
+
+
+def test_when_the_clock_is_set_back_the_event_ends_and_another_one_begins(
+    start: Callable[..., Any], recorded: Recorded
+) -> None:
+    motion = start(Motion)
+    for second in range(1000, 1005):
+        motion.process(at(second, BIG))
+    for second in range(10):
+        motion.process(at(second, *((BIG,) if second < 3 else ())))
+    assert [seconds_of(item.start_ns) for item in recorded.begun] == [1000, 0]
+    assert [seconds_of(item.end_ns) for item in recorded.ended] == [1004, 2]
+    assert [item.key for item in recorded.ended] == [item.key for item in recorded.begun]
     assert recorded.states["gate", "motion"] is None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninjacam import Box, Zone
+from ninjacam import Box, Zone, events
 from ninjacam.core.errors import ModelError
 from ninjacam.processors import objects
 from ninjacam.processors.objects import Objects
@@ -146,3 +146,69 @@ def test_labels_that_no_model_has_are_reported(start: Callable[..., Any], model:
 def test_a_missing_model_is_reported(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError):
         start(Objects, model="none-such")
+
+
+def test_a_worker_that_dies_at_the_beginning_of_a_visit_and_sees_its_frames_again_begins_no_other(
+    start: Callable[..., Any], recorded: Recorded, model: Model
+) -> None:
+    """Decoding begins at a key frame, up to some seconds before the last frame of the worker that died."""
+    door = Zone("door", "line", [(0.25, 1), (0.25, 0)])
+    first = start(Objects)
+    for second in steps(0, 5):
+        walk(first, model, [second], crossing, [door])
+        if any(item.kind == "person" for item in recorded.begun) and second >= 3.6:
+            break
+    assert [item.kind for item in recorded.begun].count("line_crossed") == 1
+    walk(start(Objects), model, steps(2, 15), crossing, [door])
+    persons = [item for item in recorded.begun if item.kind == "person"]
+    assert {item.key for item in persons} == {recorded.ended[0].key} and len(recorded.ended) == 1
+    assert recorded.ended[0].end_ns > persons[0].start_ns
+    assert [item.kind for item in recorded.begun].count("line_crossed") == 1
+
+
+def test_when_the_clock_is_set_back_zones_are_noted_and_events_end_after_they_began(
+    start: Callable[..., Any], recorded: Recorded, model: Model
+) -> None:
+    strip = Zone("yard", "zone", [(0.45, 0.5), (0.6, 0.5), (0.6, 1), (0.45, 1)])
+    made = start(Objects)
+    walk(made, model, steps(1000, 1002), lambda second: 10 + (second - 1000) * 20, [strip])
+    assert not recorded.begun, "not in the zone yet"
+    walk(made, model, steps(2, 15), lambda second: 10 + second * 20 if second < 7 else -1, [strip])
+    (begun,), (ended,) = recorded.begun, recorded.ended
+    assert (
+        begun.sighting.zones == ("yard",)
+        and begun.start_ns < (BEGIN + timedelta(seconds=10)).timestamp() * 1e9
+    )
+    assert ended.key == begun.key and ended.end_ns >= begun.start_ns
+
+
+def test_the_end_of_a_visit_is_in_the_state_before_it_is_written(
+    start: Callable[..., Any], recorded: Recorded, model: Model
+) -> None:
+    """A worker that dies between both would leave an event that never ends."""
+    known: list[Any] = []
+
+    def put(camera: str, item: Any) -> None:
+        recorded.put(camera, item)
+        if not hasattr(item, "kind") and item.end_ns is not None:
+            known.append((item.key, item.end_ns, recorded.states["gate", "objects"]["ended"]))
+
+    events.send_to(put)
+    walk(start(Objects), model, steps(0, 15), crossing)
+    ((key, end_ns, ended),) = known
+    assert ended == [{"keys": [key], "last_ns": pytest.approx(end_ns, abs=1000)}]
+    state = json.loads(json.dumps(recorded.states["gate", "objects"]))
+    recorded.states["gate", "objects"] = {**state, "ended": ended}
+    start(Objects)
+    assert [(item.key, item.end_ns) for item in recorded.ended] == [(key, end_ns)] * 2
+
+
+@pytest.mark.parametrize(
+    "state", [[1], 5, "x", {"visits": None}, {"with_event": 5}, {"with_event": {"x": "a key"}, "ended": [7]}]
+)
+def test_an_odd_state_is_ignored(
+    start: Callable[..., Any], recorded: Recorded, model: Model, state: Any
+) -> None:
+    recorded.states["gate", "objects"] = state
+    walk(start(Objects), model, steps(0, 15), crossing)
+    assert len(recorded.begun) == 1

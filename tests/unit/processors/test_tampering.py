@@ -86,10 +86,15 @@ def elsewhere(image: Any) -> Any:
 
 
 def watch(
-    processor: Any, parts: Iterable[tuple[Change, int]], *, noise: float = 3, step_s: float = 1
+    processor: Any,
+    parts: Iterable[tuple[Change, int]],
+    *,
+    noise: float = 3,
+    step_s: float = 1,
+    begin_s: float = 0,
 ) -> list[Any]:
     """Show what a camera sees in each part, for so many seconds; someone walks through the image all the time."""
-    random, second, returned = np.random.default_rng(3), 0.0, list[Any]()
+    random, second, returned = np.random.default_rng(3), begin_s, list[Any]()
     noises = [random.normal(0, noise, (SIZE[1], SIZE[0], 3)).astype(np.float32) for _ in range(7)]
     for change, seconds in parts:
         for _ in range(round(seconds / step_s)):
@@ -222,3 +227,47 @@ def test_a_real_video_has_no_events_unless_it_is_changed(
             assert times(recorded) == []
         second += 1
     assert [kind for kind, *_ in times(recorded)] == ["camera_moved"]
+
+
+def test_time_in_the_dark_does_not_count(start: Callable[..., Any], recorded: Recorded) -> None:
+    """A camera that is moved for a moment before a dark night is neither moved nor accepted the next morning."""
+    night_s = 3 * 3600
+    processor = start(Tampering)
+    watch(processor, [(unchanged, 30), (moved, 5)])
+    watch(processor, [(dark, 5)], begin_s=35)
+    watch(processor, [(moved, 7)], begin_s=night_s)
+    assert times(recorded) == []
+    watch(processor, [(moved, 63)], begin_s=night_s + 7)
+    watch(processor, [(unchanged, 20)], begin_s=night_s + 70)
+    ((kind, begin, end),) = times(recorded)
+    assert kind == "camera_moved" and 30 <= begin <= 32
+    assert end is not None and night_s + 70 <= end <= night_s + 72
+
+
+def test_a_moved_camera_is_not_accepted_because_the_night_falls(
+    start: Callable[..., Any], recorded: Recorded
+) -> None:
+    """By night there is no reference yet, and the first image may not become one."""
+    watch(
+        start(Tampering),
+        [(unchanged, 30), (moved, 30), (lambda image: night(moved(image)), 60), (moved, 30), (unchanged, 20)],
+    )
+    ((kind, begin, end),) = times(recorded)
+    assert kind == "camera_moved" and 30 <= begin <= 32 and end is not None and 150 <= end <= 152
+
+
+def test_an_event_that_needs_longer_than_the_acceptance_is_reported(
+    start: Callable[..., Any], recorded: Recorded
+) -> None:
+    watch(start(Tampering, after_s=60, accept_after_s=30), [(unchanged, 20), (moved, 100)])
+    assert [kind for kind, *_ in times(recorded)] == ["camera_moved"]
+
+
+def test_when_the_clock_is_set_back_the_event_ends_after_it_began(
+    start: Callable[..., Any], recorded: Recorded
+) -> None:
+    processor = start(Tampering)
+    watch(processor, [(unchanged, 30), (moved, 40)], begin_s=7200)
+    watch(processor, [(moved, 10), (unchanged, 30)], begin_s=0)
+    ((_, begin, end),) = times(recorded)
+    assert end is not None and end >= begin

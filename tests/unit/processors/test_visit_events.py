@@ -4,7 +4,7 @@ import pytest
 
 from ninjacam import Zone
 from ninjacam.core.results import to_values
-from ninjacam.processors.value_names import to_value_name
+from ninjacam.processors.value_names import to_value_names
 from ninjacam.processors.visit_events import to_kind
 
 
@@ -26,5 +26,17 @@ def test_labels_become_kinds_of_events(label: str, kind: str) -> None:
 )
 def test_names_of_zones_become_names_of_values(name: str, suffix: str, value: str) -> None:
     line = Zone(name, "line", [(0, 0), (1, 1)])
-    assert to_value_name(line, suffix) == value
+    assert to_value_names([line], suffix) == {name: value}
     assert to_values({value: 1}) == {value: 1}
+
+
+def test_names_of_values_differ_whatever_the_order_of_the_zones() -> None:
+    names = ["a-b-c", "a_b_c", "a-b_c", "1", "zone_1", "x" * 29 + "1", "x" * 29 + "2"]
+    zones = [Zone(name, "zone", [(0, 0), (1, 1), (1, 0)]) for name in names]
+    for suffix in ("", "_backward"):
+        found = to_value_names(zones, suffix)
+        assert len(set(found.values())) == len(names) == len(found)
+        assert found == to_value_names(zones[::-1], suffix)
+        assert found["a_b_c"] == "a_b_c" + suffix and found["zone_1"] == "zone_1" + suffix
+        assert to_values(dict.fromkeys(found.values(), 1)) == dict.fromkeys(found.values(), 1)
+    assert to_value_names(zones)["a-b-c"] == to_value_names(zones[:2])["a-b-c"], "others do not change it"

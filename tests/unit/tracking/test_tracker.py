@@ -139,8 +139,15 @@ def test_a_gap_of_seconds_keeps_still_objects_and_ends_others() -> None:
 
 
 def test_after_a_long_gap_no_object_is_recognized() -> None:
-    followed = track_film(film([Walker(100, 200)], [*seconds(3), *seconds(20, since_s=15)]))
+    followed = track_film(film([Walker(100, 200)], [*seconds(3), *seconds(24, since_s=19)]))
     assert tracks_in(followed) == {1, 2}
+
+
+def test_a_still_object_keeps_its_track_with_a_frame_every_ten_seconds() -> None:
+    """A still scene has no more, and their interval is not exactly 10 s."""
+    times_s = [*seconds(3), *(3 + 10.04 * number for number in range(1, 10))]
+    followed = track_film(film([Walker(100, 200)], times_s))
+    assert tracks_in(followed) == {1} and all(boxes for _, boxes in followed[1:])
 
 
 def test_labels_never_share_a_track() -> None:
@@ -259,6 +266,10 @@ def test_an_unusable_time_is_a_typed_error(captured: Any) -> None:
         {"max_unseen_s": -1},
         {"max_unseen_s": math.inf},
         {"min_detections": 0},
+        {"min_detections": 2.5},
+        {"max_trail": True},
+        {"start_score": "0.5"},
+        {"max_unseen_s": "2"},
         {"max_trail": 65},
         {"first_track": MAX_TRACK + 1},
     ],

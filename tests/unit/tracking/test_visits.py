@@ -293,6 +293,51 @@ def test_capture_times_that_jump_back_end_nothing() -> None:
     assert log.ids == [1] and log.ended == []
 
 
+def test_when_the_clock_is_set_back_visits_continue_and_never_end_before_they_began() -> None:
+    scene = [*hold(stand(), 4000, 4005), *hold(stand(), 400, 405), *hold(None, 405, 415)]
+    log = play(Visits(), scene)
+    ((ended_s, visit),) = log.ended
+    assert log.ids == [1] and ended_s == pytest.approx(410, abs=0.3)
+    assert (visit.start_ns, visit.end_ns) == (at(4000), at(4004.8))
+
+
+@pytest.mark.parametrize("gap_s", [0.2, 100])
+def test_after_the_clock_was_set_back_a_lost_object_is_recognized_where_it_may_be(gap_s: float) -> None:
+    scene = [*hold(stand(), 4000, 4005), *hold(stand(), 400, 401)]
+    again = [*hold(None, 401, 402), *hold(stand(track=2), 402 + gap_s, 405 + gap_s)]
+    assert play(Visits(), [*scene, *again]).ids == [1]
+    far = [*hold(None, 401, 402), *hold(stand(900, track=2), 402 + gap_s, 405 + gap_s)]
+    assert play(Visits(), [*scene, *far]).ids == ([1, 2] if gap_s < 1 else [1])
+
+
+def test_after_a_long_interval_without_frames_a_visit_ends_although_the_clock_was_set_back_before() -> None:
+    log = play(Visits(), [*hold(stand(), 4000, 4005), *hold(stand(), 400, 401), *hold(None, 600, 601)])
+    assert [visit.id for _, visit in log.ended] == [1]
+
+
+def test_frames_that_were_seen_before_a_restart_begin_no_second_visit() -> None:
+    """Decoding begins at the last key frame, so a quick restart shows some frames again."""
+    enters = move(0, 100, 0, 5, label="person")
+    before = Visits()
+    log = play(before, enters[:15])
+    after = Visits()
+    after.restore(json.loads(json.dumps(before.state())))
+    play(after, [(s, [replace(box, track=7) for box in boxes]) for s, boxes in enters[3:]], log)
+    play(after, hold(None, 5, 12), log)
+    assert log.ids == [1]
+    ((_, visit),) = log.ended
+    assert (visit.start_ns, visit.end_ns, visit.detections) == (at(0), at(4.8), 25)
+
+
+def test_after_a_restart_with_the_clock_set_back_new_frames_count() -> None:
+    before = Visits()
+    play(before, hold(stand(), 4000, 4003))
+    after = Visits()
+    after.restore(before.state())
+    log = play(after, hold(None, 400, 410))
+    assert [visit.id for _, visit in log.ended] == [1]
+
+
 def test_memory_is_bounded() -> None:
     visits = Visits(min_detections=1, stationary_s=0, end_after_s=0.1)
     for number in range(40):
@@ -320,6 +365,8 @@ def test_many_objects_are_updated_quickly_enough_to_be_tested() -> None:
     [
         {"start_score": 0.1, "continue_score": 0.5},
         {"min_detections": 0},
+        {"min_detections": 1.5},
+        {"continue_score": None},
         {"min_s": -1},
         {"end_after_s": math.nan},
         {"stationary_s": -1},

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ninjacam.core.errors import ProcessorError
 from ninjacam.core.processors import ProcessorRegistry, Registration
 from ninjacam.core.ready_made import PACKAGE, READY_MADE
-from ninjacam.vision.code import ProcessorCode
+from ninjacam.vision.code import ModuleFile, ProcessorCode
 
 
 @pytest.fixture
@@ -60,3 +62,43 @@ def test_each_loads_is_described_and_has_options_with_defaults(code: ProcessorCo
     entry = code.current[name]
     assert isinstance(entry, Registration) and entry.options is not None
     entry.options.model_validate_json("{}")
+
+
+OWN = "from ninjacam import processor\n\n@processor\ndef {name}(frame):\n    return []\n"
+
+
+def save(path: Path, name: str) -> None:
+    """Write a module in which a processor of this name is defined."""
+    path.write_text(OWN.format(name=name))
+
+
+def module_of(code: ProcessorCode, name: str) -> str:
+    entry = code.current[name]
+    assert isinstance(entry, Registration)
+    return entry.module
+
+
+@pytest.mark.parametrize("is_own_first", [True, False])
+def test_the_user_s_processor_replaces_a_ready_made_one_of_its_name_until_it_is_renamed(
+    code: ProcessorCode, tmp_path: Path, is_own_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "cameras.py"
+    code.files = [ModuleFile("own_cameras", path)]
+    code.set_ready_made({"clock": ["gate"], "motion": ["gate"]})
+    if not is_own_first:
+        code.refresh()
+        assert module_of(code, "clock") == f"{PACKAGE}.clock"
+    save(path, "clock")
+    code.refresh()
+    assert module_of(code, "clock") == "own_cameras" and code.errors == {}
+    assert code.views("door") == ["clock"] and code.views("gate") == ["clock", "motion"]
+    assert not code.changed()
+    code.refresh()
+    assert caplog.text.count("the ready-made processor clock is not used: own_cameras defines") == 1
+    path.write_text("1 / 0\n" + OWN.format(name="clock"))
+    code.refresh()
+    assert isinstance(code.current["clock"], ProcessorError), "not the other one all of a sudden"
+    save(path, "other")
+    code.refresh()
+    assert module_of(code, "clock") == f"{PACKAGE}.clock" and code.errors == {}
+    assert code.views("gate") == ["clock", "motion", "other"] and not code.changed()

@@ -201,3 +201,24 @@ def test_users_who_may_not_configure_choose_none(camera: Camera, role: str) -> N
         'name="processor"' not in client.get(reverse("ninjacam:camera", args=[camera.slug])).content.decode()
     )
     assert client.post(reverse("ninjacam:processors-choose", args=[camera.slug])).status_code == 403
+
+
+@pytest.mark.parametrize("is_chosen", [False, True])
+def test_a_ready_made_processor_with_the_name_of_an_own_one_is_not_offered(
+    owner: Client, camera: Camera, monkeypatch: pytest.MonkeyPatch, is_chosen: bool
+) -> None:
+    if is_chosen:
+        Camera.objects.update(processors=["clock"])
+    status = Status(
+        engine_running=True,
+        processors=(
+            {"name": "clock", "module": "workshop.cameras", "cameras": ["*"]},
+            {"name": "motion", "module": "ninjacam.processors.motion", "cameras": ["door"]},
+        ),
+    )
+    monkeypatch.setattr(views, "read_status", lambda: status)
+    page = owner.get("/cameras/door/").content.decode()
+    assert ('value="clock" checked' in page) is is_chosen, "one that was chosen before can be removed"
+    assert ('value="clock"' in page) is is_chosen
+    assert page.count("is used instead") == 1 and "Your own processor “clock” is used instead." in page
+    assert 'value="motion"' in page
