@@ -1,6 +1,6 @@
 """The models in Django's admin. Passwords can be entered, but are never shown."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -20,6 +20,7 @@ from ninjacam.actions.webhooks import WebhookFields, assign_webhook, retry_deliv
 from ninjacam.auth import principal_of_request
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.core.streams import MAX_STREAMS
+from ninjacam.core.times import to_datetime
 from ninjacam.core.zones import MAX_ZONES
 from ninjacam.models import (
     ApiToken,
@@ -311,11 +312,11 @@ class SegmentAdmin(SegmentModelAdmin):
 
     @admin.display(description=_("start"))
     def start(self, segment: Segment) -> datetime:
-        return datetime.fromtimestamp(segment.start_ns / 1e9, UTC)
+        return to_datetime(segment.start_ns)
 
     @admin.display(description=_("end"))
     def end(self, segment: Segment) -> datetime:
-        return datetime.fromtimestamp(segment.end_ns / 1e9, UTC)
+        return to_datetime(segment.end_ns)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -344,11 +345,11 @@ class EventAdmin(EventModelAdmin):
 
     @admin.display(description=_("start"))
     def start(self, event: Event) -> datetime:
-        return datetime.fromtimestamp(event.start_ns / 1e9, UTC)
+        return event.start
 
     @admin.display(description=_("end"))
     def end(self, event: Event) -> datetime | None:
-        return None if event.end_ns is None else datetime.fromtimestamp(event.end_ns / 1e9, UTC)
+        return event.end
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -484,7 +485,7 @@ class DeliveryAdmin(DeliveryModelAdmin):
 
     @admin.display(description=_("created at"))
     def created(self, delivery: WebhookDelivery) -> datetime:
-        return datetime.fromtimestamp(delivery.created_ns / 1e9, UTC)
+        return to_datetime(delivery.created_ns)
 
     @admin.action(description=_("Retry the selected deliveries"), permissions=["change"])
     def retry(self, request: HttpRequest, queryset: Any) -> None:

@@ -1,12 +1,12 @@
 """Stores the formats of streams, as detected by the engine, in the database."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from django.db import transaction
 
 from ninjacam.adapters.database import database
 from ninjacam.core.streams import MAIN
+from ninjacam.core.times import to_datetime
 from ninjacam.engine.streams import SeenStream
 from ninjacam.models import Camera, Stream
 
@@ -24,7 +24,7 @@ class DatabaseStreamLog:
                     "height_px": each.height_px,
                     "fps": each.fps,
                     "bitrate_bps": each.bitrate_bps,
-                    "seen_at": datetime.fromtimestamp(each.seen_ns / 1e9, UTC),
+                    "seen_at": to_datetime(each.seen_ns),
                 }
                 if each.name == MAIN:
                     Camera.objects.filter(slug=each.slug).update(**values)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from django.utils import timezone
 
 from ninjacam.core.errors import InvalidError
+from ninjacam.core.times import to_ns
 
 LONGEST = timedelta(days=32)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,16 +23,8 @@ def span_ns(start: datetime | None, end: datetime | None) -> tuple[int, int]:
     return to_ns(start), to_ns(end)
 
 
-def to_ns(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def to_time(wall_ns: int) -> datetime:
-    return EPOCH + timedelta(microseconds=wall_ns // 1000)
-
-
 def to_text(wall_ns: int) -> str:
-    """RFC 3339, to the millisecond: what the rest of the API makes of `to_time`. For answers that hold thousands."""
+    """Return RFC 3339, to the millisecond, as the API writes times. Fast, for thousands of them."""
     hour, within_ms = divmod(wall_ns // 1_000_000, 3_600_000)
     return f"{_hour(hour)}{_SECONDS[within_ms // 1000]}{_FRACTIONS[within_ms % 1000]}"
 

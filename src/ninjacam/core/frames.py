@@ -1,9 +1,10 @@
 """The decoded frame that a processor receives."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from ninjacam.core.times import to_datetime
 from ninjacam.core.zones import Zones
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Frame:
 
     @property
     def captured_at(self) -> datetime:
-        return datetime.fromtimestamp(self.captured_ns / 1e9, UTC)
+        return to_datetime(self.captured_ns)
 
     @property
     def drawn(self) -> bool:

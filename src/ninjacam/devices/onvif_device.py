@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import CommandRejectedError, UnsupportedCommandError
 from ninjacam.core.movement import Abilities, Preset, Vector
+from ninjacam.core.times import to_datetime
 from ninjacam.devices.description import DeviceDescription, EncoderSettings, describe_device
 from ninjacam.devices.device import Device
 from ninjacam.devices.login_guard import LoginGuard
@@ -149,7 +149,7 @@ class OnvifDevice(Device):
         await self._call(change)
 
     async def set_clock(self) -> float:
-        now = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC)
+        now = to_datetime(self._clock.wall_ns())
         return await self._call(lambda client: device.set_clock(client, now))
 
     async def get_imaging(self) -> Imaging:

@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ninjacam.api.times import to_ns
+from ninjacam.core.times import to_ns
 
 
 def parse_time(text: str) -> int:

@@ -5,7 +5,6 @@ Every write of an event besides deletions calls `note_begun` or `note_changed`.
 
 import json
 from collections.abc import Collection
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from django.db import transaction
 
 from ninjacam import signals
 from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.times import to_datetime
 from ninjacam.models.event import Event
 from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
@@ -120,6 +120,6 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 def _text(time_ns: int) -> str:
-    time = datetime.fromtimestamp(time_ns // 10**9, UTC).replace(microsecond=time_ns % 10**9 // 1000)
+    time = to_datetime(time_ns)
     text = time.isoformat(timespec="milliseconds" if time.microsecond else "seconds")
     return text.replace("+00:00", "Z")

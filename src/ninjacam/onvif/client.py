@@ -19,6 +19,7 @@ from ninjacam.core.errors import (
     ProtocolError,
     UnsupportedCommandError,
 )
+from ninjacam.core.times import to_datetime
 from ninjacam.onvif import soap
 from ninjacam.onvif.xml import Element
 from ninjacam.sources import addresses
@@ -169,7 +170,7 @@ class OnvifClient:
         return bool(self.config.username or self.config.password)
 
     def _security(self) -> str:
-        now = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC)
+        now = to_datetime(self._clock.wall_ns())
         created = now + timedelta(seconds=self._offset_s or 0.0)
         return soap.make_security(
             self.config.username, self.config.password, created, secrets.token_bytes(16)

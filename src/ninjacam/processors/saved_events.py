@@ -10,7 +10,8 @@ from typing import Any
 
 from ninjacam import Processor, events
 from ninjacam.core.errors import InvalidError
-from ninjacam.tracking.capture_clock import MAX_CAPTURED_NS, NS_PER_S, to_datetime
+from ninjacam.core.times import to_datetime
+from ninjacam.tracking.capture_clock import MAX_CAPTURED_NS, NS_PER_S
 
 SAVE_EVERY_NS = 2 * NS_PER_S
 """Interval in which the time of the last frame is saved, with which events end after a crash."""

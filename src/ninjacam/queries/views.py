@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -10,13 +10,12 @@ from django.utils.translation import gettext as _
 from ninjacam.auth import Principal
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NotFoundError
+from ninjacam.core.times import to_datetime
 from ninjacam.core.viewer_errors import without_traceback
 from ninjacam.models import Camera, Role
 from ninjacam.queries.cameras import get_camera, list_cameras
 from ninjacam.queries.status import Status
 from ninjacam.vision.failure_cases import failure_path
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
                 values=report.get("values") or {},
                 failures=report.get("failures") or 0,
                 last_error=shown(report.get("last_error")),
-                failed_at=_EPOCH + timedelta(microseconds=failed_us) if failed_us else None,
+                failed_at=to_datetime(failed_us * 1000) if failed_us else None,
             )
         )
     return views

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ninjacam.core.annotations import Annotation, Box
 from ninjacam.core.errors import InvalidError, ProcessorError
 from ninjacam.core.options import options_model_of
 from ninjacam.core.processors import FunctionProcessor, Processor, Registration
+from ninjacam.core.times import to_datetime
 from ninjacam.core.zones import Zone, Zones
 
 
@@ -187,7 +188,7 @@ def _to_frame_run(outcome: FrameOutcome, collector: EventCollector) -> FrameRun:
     return FrameRun(
         recorded.number,
         (recorded.captured_ns - FILE_STARTS_NS) / NS,
-        datetime.fromtimestamp(recorded.captured_ns / NS, UTC),
+        to_datetime(recorded.captured_ns),
         tuple(result.annotations or ()) if result is not None else (),
         dict(returned.values) if returned is not None else {},
         result.data if result is not None else None,

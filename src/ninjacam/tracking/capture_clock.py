@@ -1,8 +1,9 @@
 """The passage of time between frames, by their capture times instead of their number."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeAlias
 
+from ninjacam.core import times
 from ninjacam.core.errors import InvalidError
 from ninjacam.tracking.json_values import to_integer
 
@@ -14,8 +15,6 @@ MAX_STEP_NS = NS_PER_S
 """The most time without a frame that counts as time in which an object was not seen."""
 MAX_CAPTURED_NS = 2**63 - 1
 """Latest capture time: the year 2262."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CaptureClock:
@@ -67,17 +66,12 @@ class CaptureClock:
 def to_ns(captured: CaptureTime) -> int:
     """Return the Unix time in nanoseconds. Raises: InvalidError: a naive datetime, a number of seconds, or no time."""
     if isinstance(captured, datetime) and captured.tzinfo is not None:
-        return (captured - _EPOCH) // timedelta(microseconds=1) * 1000
+        return times.to_ns(captured)
     if isinstance(captured, int) and not isinstance(captured, bool) and 0 <= captured <= MAX_CAPTURED_NS:
         return captured
     raise InvalidError.of(
         "captured_at", f"{captured!r:.60} is not a capture time. Use frame.captured_at or frame.captured_ns."
     )
-
-
-def to_datetime(captured_ns: int) -> datetime:
-    """Return the aware time in UTC, rounded down to microseconds."""
-    return _EPOCH + timedelta(microseconds=captured_ns // 1000)
 
 
 def to_interval_ns(seconds: float, name: str) -> int:

@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 from ninjacam.core.annotations import Box
 from ninjacam.core.errors import InvalidError
+from ninjacam.core.times import to_datetime
 from ninjacam.tracking.boxes import TrackedBox, to_tracked
-from ninjacam.tracking.capture_clock import NS_PER_S, CaptureClock, CaptureTime, to_datetime
+from ninjacam.tracking.capture_clock import NS_PER_S, CaptureClock, CaptureTime
 from ninjacam.tracking.geometry import (
     Anchor,
     PixelPoint,

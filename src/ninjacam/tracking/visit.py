@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from ninjacam.core.annotations import Box
-from ninjacam.tracking.capture_clock import NS_PER_S, to_datetime
+from ninjacam.core.times import to_datetime
+from ninjacam.tracking.capture_clock import NS_PER_S
 from ninjacam.tracking.json_values import (
     box_from_json,
     box_to_json,

@@ -11,7 +11,6 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ninjacam.core.frames import Frame
 from ninjacam.core.options import properties_of
 from ninjacam.core.processors import Registration
 from ninjacam.core.redact import MASK, redact_url
+from ninjacam.core.times import to_datetime
 from ninjacam.vision.code import DATA_MODULE
 
 logger = logging.getLogger("ninjacam.vision")
@@ -145,7 +145,7 @@ def write_test(entry: Registration, frame: Frame, values: dict[str, Any]) -> str
     definition = entry.function or entry.make
     symbol = str(getattr(definition, "__name__", entry.name))
     module = "cameras" if entry.module == DATA_MODULE else entry.module
-    at = datetime.fromtimestamp(frame.captured_ns / 1e9, UTC)
+    at = to_datetime(frame.captured_ns)
     imports = [symbol]
     if entry.function is not None:
         arguments = "made"

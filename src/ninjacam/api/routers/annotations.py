@@ -6,8 +6,9 @@ from pydantic_core import to_json
 
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.annotations import AnnotationsOut, AnnotationsQuery
-from ninjacam.api.times import to_ns, to_text
+from ninjacam.api.times import to_text
 from ninjacam.core.errors import InvalidError
+from ninjacam.core.times import to_ns
 from ninjacam.queries import recordings
 from ninjacam.queries.cameras import get_recorded
 

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, cast
 
 from django.db import transaction
@@ -36,6 +36,7 @@ from ninjacam.api.schemas.problems import ErrorOut
 from ninjacam.api.schemas.streams import NamedStreamIn
 from ninjacam.auth import Principal
 from ninjacam.core.errors import InvalidError
+from ninjacam.core.times import to_datetime
 from ninjacam.models import Camera, Role
 from ninjacam.queries import cameras as queries
 from ninjacam.queries.pages import paginate
@@ -198,12 +199,12 @@ def _finding_out(finding: Mapping[str, Any]) -> FindingOut:
         level=finding["level"],
         message=finding["message"],
         advice=finding["advice"],
-        since=datetime.fromtimestamp(finding["since_ns"] / 1e9, UTC),
+        since=to_datetime(finding["since_ns"]),
     )
 
 
 def _time(wall_ns: int | None) -> datetime | None:
-    return datetime.fromtimestamp(wall_ns / 1e9, UTC) if wall_ns else None
+    return to_datetime(wall_ns) if wall_ns else None
 
 
 def _probe_out(result: ProbeResult) -> ProbeOut:

@@ -8,7 +8,8 @@ from ninja import Query, Router, Status
 from ninjacam.actions import events as actions
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.events import EventIn, EventOut, EventPage, EventPatch, EventsQuery
-from ninjacam.api.times import span_ns, to_ns, to_time
+from ninjacam.api.times import span_ns
+from ninjacam.core.times import to_datetime, to_ns
 from ninjacam.models import Event, Role
 from ninjacam.queries import events
 from ninjacam.queries.pages import paginate
@@ -98,8 +99,8 @@ def _event_out(event: Event) -> EventOut:
         camera=event.slug or None,
         kind=event.kind,
         label=event.label,
-        start=to_time(event.start_ns),
-        end=None if event.end_ns is None else to_time(event.end_ns),
+        start=to_datetime(event.start_ns),
+        end=None if event.end_ns is None else to_datetime(event.end_ns),
         data=event.data,
         source=event.source,
         record=event.triggers_recording,
@@ -107,6 +108,6 @@ def _event_out(event: Event) -> EventOut:
         score=event.score,
         track=event.track,
         box=event.box,
-        best_at=None if event.best_ns is None else to_time(event.best_ns),
+        best_at=None if event.best_ns is None else to_datetime(event.best_ns),
         zones=event.zone_names,
     )

@@ -19,8 +19,8 @@ from ninjacam.api.schemas.exports import (
     State,
 )
 from ninjacam.api.schemas.problems import ErrorOut
-from ninjacam.api.times import to_ns, to_time
 from ninjacam.auth import Principal
+from ninjacam.core.times import to_datetime, to_ns
 from ninjacam.models import Export
 from ninjacam.queries import exports as queries
 from ninjacam.queries.pages import paginate
@@ -98,8 +98,8 @@ def _export_out(request: HttpRequest, who: Principal, export: Export, *, in_list
     return ExportOut(
         id=export.pk,
         camera=export.slug,
-        start=to_time(export.start_ns),
-        end=to_time(export.end_ns),
+        start=to_datetime(export.start_ns),
+        end=to_datetime(export.end_ns),
         kind=cast(Kind, export.kind),
         options={name: value for name, value in export.options.items() if value not in (None, "")},
         state=cast(State, export.state),

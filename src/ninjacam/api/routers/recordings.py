@@ -19,8 +19,9 @@ from ninjacam.api.schemas.recordings import (
     TimelineOut,
     TimelineQuery,
 )
-from ninjacam.api.times import span_ns, to_text, to_time
+from ninjacam.api.times import span_ns, to_text
 from ninjacam.backtest.movements import Region
+from ninjacam.core.times import to_datetime
 from ninjacam.models import Segment
 from ninjacam.queries.cameras import list_recorded
 from ninjacam.queries.pages import paginate
@@ -89,12 +90,13 @@ def search_camera_motion(request: HttpRequest, slug: str, query: Query[MotionSea
     found = search_motion(principal(request), slug, start_ns, end_ns, Region.parse(query.region))
     has_more = found.searched_until_ns < end_ns
     return MotionSearchOut(
-        start=to_time(start_ns),
-        end=to_time(found.searched_until_ns),
-        next=to_time(found.searched_until_ns) if has_more else None,
+        start=to_datetime(start_ns),
+        end=to_datetime(found.searched_until_ns),
+        next=to_datetime(found.searched_until_ns) if has_more else None,
         key_frames=found.key_frames,
         movements=[
-            MovementOut(start=to_time(each.start_ns), end=to_time(each.end_ns)) for each in found.movements
+            MovementOut(start=to_datetime(each.start_ns), end=to_datetime(each.end_ns))
+            for each in found.movements
         ],
     )
 
@@ -144,8 +146,8 @@ def _recording_out(segment: Segment) -> RecordingOut:
     return RecordingOut(
         id=segment.pk,
         camera=segment.slug,
-        start=to_time(segment.start_ns),
-        end=to_time(segment.end_ns),
+        start=to_datetime(segment.start_ns),
+        end=to_datetime(segment.end_ns),
         size_bytes=segment.size_bytes,
         codec=segment.codec,
         width_px=segment.width_px,

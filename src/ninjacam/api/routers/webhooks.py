@@ -21,7 +21,7 @@ from ninjacam.api.schemas.webhooks import (
     WebhookPage,
     WebhookPatch,
 )
-from ninjacam.api.times import to_time
+from ninjacam.core.times import to_datetime
 from ninjacam.models import DeliveryState, Webhook, WebhookDelivery
 from ninjacam.queries import webhooks as queries
 from ninjacam.queries.pages import paginate
@@ -135,9 +135,9 @@ def _delivery_out(delivery: WebhookDelivery) -> DeliveryOut:
         phase=cast("Literal['begun', 'ended']", delivery.phase),
         state=cast(State, delivery.state),
         attempts=delivery.attempts,
-        created_at=to_time(delivery.created_ns),
-        next_try_at=to_time(delivery.next_try_ns) if waits else None,
-        ended_at=None if delivery.ended_ns is None else to_time(delivery.ended_ns),
+        created_at=to_datetime(delivery.created_ns),
+        next_try_at=to_datetime(delivery.next_try_ns) if waits else None,
+        ended_at=None if delivery.ended_ns is None else to_datetime(delivery.ended_ns),
         status=delivery.status,
         error=delivery.error,
         payload=delivery.payload,

@@ -8,8 +8,9 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from ninjacam.actions.motion_search import search_motion
-from ninjacam.api.times import to_text, to_time
+from ninjacam.api.times import to_text
 from ninjacam.backtest.movements import MERGE_NS, MotionSpan, Region
+from ninjacam.core.times import to_datetime
 from ninjacam.management.base import OPERATOR, NinjacamCommand
 from ninjacam.management.times import parse_time
 
@@ -71,5 +72,5 @@ class Command(NinjacamCommand):
 
 
 def _local(at_ns: int) -> str:
-    time: datetime = timezone.localtime(to_time(at_ns))
+    time: datetime = timezone.localtime(to_datetime(at_ns))
     return time.isoformat(" ", "seconds")
