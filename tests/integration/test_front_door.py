@@ -443,10 +443,15 @@ def test_anonymous_clients_cause_only_a_few_log_lines_and_no_traceback(front: Fr
 # --- the end ---
 
 
-def test_connections_without_a_request_do_not_delay_the_exit(front: Front) -> None:
-    """The last test, because it ends the servers."""
-    server = front.server
-    with front.client(), front.client() as again, front.client() as head:
+@pytest.mark.parametrize("name", SERVERS)
+def test_connections_without_a_request_do_not_delay_the_exit(name: str, data: Path) -> None:
+    """Servers of its own: those of other tests may still process requests of clients that have left."""
+    with (
+        AsgiServer(name, APPLICATION, environment=environment(data)) as server,  # type: ignore[arg-type]
+        RawClient(server.port),
+        RawClient(server.port) as again,
+        RawClient(server.port) as head,
+    ):
         again.request("GET /healthz HTTP/1.1")
         assert again.answer()[0] == 200
         head.send(b"GET /heal")
