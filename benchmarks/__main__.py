@@ -17,7 +17,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import backtest, blog, chromium, discovery, inference, seek, streams, vision
+from benchmarks import (
+    annotated,
+    backtest,
+    blog,
+    chromium,
+    discovery,
+    floors,
+    inference,
+    seek,
+    streams,
+    vision,
+)
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_frame import measure_first_frame
@@ -58,6 +69,7 @@ STAGED: dict[str, Callable[[Stage], Figures]] = {
     "passthrough": measure_passthrough,
     "threads": measure_threads,
     "chromium": chromium.measure_chromium,
+    "floors": floors.measure_floors,
     "memory": measure_memory,
 }
 ALONE: dict[str, Callable[[Plan], Figures]] = {
@@ -75,6 +87,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "inference": inference.measure_inference,
     "backtest": backtest.measure_backtest,
     "vision": vision.measure_vision,
+    "annotated": annotated.measure_annotated,
     "ptz": measure_ptz,
     "talk": measure_talk,
     "publishing": measure_publishing,
@@ -83,6 +96,8 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
 }
 MISSING: dict[str, Callable[[], str]] = {
     "chromium": chromium.missing,
+    "floors": floors.missing,
+    "annotated": annotated.missing,
     "phone": chromium.missing,
     "seek": seek.missing,
     "discovery": discovery.missing,

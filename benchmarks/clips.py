@@ -42,3 +42,11 @@ def stamped_annexb(height_px: int = 720) -> Path:
 
 def frame_count(annexb: Path) -> int:
     return sum(nal[0] & 31 == 9 for nal in split_annexb(annexb.read_bytes()))
+
+
+def access_units(annexb: Path) -> list[bytes]:
+    """Return the access units of a clip with access unit delimiters."""
+    delimiter = b"\x00\x00\x00\x01\x09"
+    head, *units = annexb.read_bytes().split(delimiter)
+    assert not head, f"{annexb} does not begin with an access unit delimiter"
+    return [delimiter + unit for unit in units]

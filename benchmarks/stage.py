@@ -4,17 +4,19 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from benchmarks.clips import stamped_annexb
 from ninjacam.capture.camera import RELAX_AFTER_S
 from ninjacam.capture.liveness import STALLED_AFTER_S
+from ninjacam.conf import Settings
 from tests.harness.cameras import FakeCamera, GstCamera, gstreamer_missing
 from tests.harness.server import Product
 
 WORKERS = 4
+MJPEG_QUALITY = next(int(each.default) for each in fields(Settings) if each.name == "mjpeg_quality")  # type: ignore[arg-type]
 CAMERA = "door"
 VIEW = "overlay"
 OVERLAY = '''\

@@ -159,6 +159,7 @@ class FakeMedia:
         self.lost = range(0)  # numbers within each GOP that never arrive
         self.refuse: dict[str, str] = {}  # camera or view -> error code
         self.describe: Callable[[int], list[Any] | None] | None = None  # frame counter -> annotations
+        self.frames_late = 0  # annotations are sent with this number of frames after their own
         self.recorded: list[dict[str, Any]] = []  # frames of annotations, in order
         self.recorded_status = 200
         self.recorded_at_once_s = 3600.0  # maximum range of one response
@@ -274,9 +275,10 @@ class FakeMedia:
                 continue
             self._counter = counter
             self.sent_at[counter] = time.time()
+            own = counter - self.frames_late
             for socket in list(self.sockets):
-                if self.describe and (annotations := self.describe(counter)) is not None:
-                    await self._annotate(socket, "*", int(self.sent_at[counter] * 1e6), annotations)
+                if self.describe and own in self.sent_at and (annotations := self.describe(own)) is not None:
+                    await self._annotate(socket, "*", int(self.sent_at[own] * 1e6), annotations)
                 for subscription in list(socket.subscriptions.values()):
                     with contextlib.suppress(Exception):  # the client has disconnected
                         await self._give(subscription, counter)

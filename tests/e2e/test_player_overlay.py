@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.fake_media import FakeMedia
+from tests.e2e.fake_media import FPS, FakeMedia
 from tests.harness.chrome import CHROMIUM, Browser, Tab
 from tests.harness.fair_clock import fair_s
 
@@ -205,6 +205,43 @@ def test_each_frame_shows_its_own_annotations(tab: Tab, media: FakeMedia, rung: 
         "of no later one"
     )
     assert median(late) <= 1, "and no earlier, but for what comes after the picture"
+
+
+def test_frames_are_held_until_their_annotations_have_arrived(tab: Tab, media: FakeMedia) -> None:
+    """Without holding, no frame is painted with its own annotations, which arrive two frames later."""
+    media.describe, media.frames_late = (lambda counter: [text(str(counter))]), 2
+    make(tab, overlay="faces", format="webcodecs")
+    tab.until(f"{PLAYER}.state === 'live' && Boolean({labels()})")
+    tab.js(f"window.pairs = []; {PLAYER}.onframe = (_, {{ capturedUs }}) => "
+           f"capturedUs && pairs.push([capturedUs, Number({labels()})])")  # fmt: skip
+
+    def most_are_with_their_own() -> bool:
+        own = [abs(us / 1e6 - media.sent_at[counter]) < 0.006 for us, counter in tab.js("pairs.slice(-50)")]
+        return len(own) == 50 and sum(own) >= 45
+
+    wait(most_are_with_their_own, "frames are painted with their own annotations")
+
+
+def test_frames_are_not_held_without_annotations_or_for_slow_ones(tab: Tab, media: FakeMedia) -> None:
+    media.describe = lambda counter: [text(str(counter))]
+    make(tab, overlay="faces", format="webcodecs")
+    frame_ms = 1000 / FPS
+    tab.js(f"window.ages = []; {PLAYER}.onframe = (_, {{ capturedUs }}) => "
+           "capturedUs && ages.push(Date.now() - capturedUs / 1000)")  # fmt: skip
+
+    def age_ms() -> float:
+        tab.js("ages.length = 0")
+        tab.until("ages.length >= 25", 20)
+        return median(tab.js("ages"))
+
+    media.frames_late = 3
+    wait(lambda: age_ms() > 2.5 * frame_ms, "frames are held")
+    media.frames_late = 8  # 320 ms
+    wait(lambda: age_ms() < 2 * frame_ms, "frames are not held for slow annotations")
+    media.frames_late = 3
+    wait(lambda: age_ms() > 2.5 * frame_ms, "frames are held again")
+    tab.js(f"{PLAYER}.removeAttribute('overlay')")
+    wait(lambda: age_ms() < 2 * frame_ms, "frames are not held without annotations")
 
 
 def test_a_refused_view_does_not_affect_the_video(tab: Tab, media: FakeMedia) -> None:

@@ -5,6 +5,7 @@ import { connectionTo } from "./connection.js";
 
 /** @typedef {import("./annotations.js").Annotated} Annotated */
 /** @typedef {import("./connection.js").Connection} Connection */
+/** @typedef {import("./frame-hold.js").FrameHold} FrameHold */
 
 const KEPT = 100; // annotation lists per view: a few seconds
 const REFUSED_RETRY_MS = 15_000;
@@ -12,18 +13,22 @@ const REFUSED_RETRY_MS = 15_000;
 export class LiveAnnotations {
   #connection;
   #camera;
-  #changed;
+  #received;
   /** @type {Map<string, LiveView>} */
   #views = new Map();
 
   /**
    * @param {{ base: string, camera: string }} watched
+   * @param {FrameHold} hold learns when annotations arrive
    * @param {() => void} changed called for new annotations
    */
-  constructor({ base, camera }, changed) {
+  constructor({ base, camera }, hold, changed) {
     this.#connection = connectionTo(base);
     this.#camera = camera;
-    this.#changed = changed;
+    this.#received = (/** @type {number} */ capturedUs) => {
+      hold.annotated(capturedUs);
+      changed();
+    };
   }
 
   /** @param {string[]} views */
@@ -34,7 +39,7 @@ export class LiveAnnotations {
       this.#views.delete(view);
     }
     for (const view of views) {
-      if (!this.#views.has(view)) this.#views.set(view, new LiveView(this.#connection, this.#camera, view, this.#changed));
+      if (!this.#views.has(view)) this.#views.set(view, new LiveView(this.#connection, this.#camera, view, this.#received));
     }
   }
 
@@ -59,7 +64,7 @@ class LiveView {
   known = [];
   #connection;
   #request;
-  #changed;
+  #received;
   #unsubscribe = () => {};
   #retryTimer = 0;
   #warned = false;
@@ -68,12 +73,12 @@ class LiveView {
    * @param {Connection} connection
    * @param {string} camera
    * @param {string} view
-   * @param {() => void} changed
+   * @param {(capturedUs: number) => void} received
    */
-  constructor(connection, camera, view, changed) {
+  constructor(connection, camera, view, received) {
     this.#connection = connection;
     this.#request = { camera, view, format: /** @type {const} */ ("annotations") };
-    this.#changed = changed;
+    this.#received = received;
     this.#subscribe();
   }
 
@@ -100,7 +105,7 @@ class LiveView {
   #receive(capturedUs, list) {
     this.known.push({ capturedUs, annotations: readAnnotations(list) });
     if (this.known.length > KEPT) this.known.shift();
-    this.#changed();
+    this.#received(capturedUs);
   }
 
   /**

@@ -28,6 +28,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
  * @property {(stream: LiveStream, link: Link) => void} linked
  * @property {() => void} changed `camera`, `viewError` or `isBlocked`
  * @property {(frame: MediaFrame) => void} received
+ * @property {import("./frame-hold.js").FrameHold} hold
  */
 
 const SILENCE_MS = 2500; // live without a frame for this long: stalled
@@ -155,6 +156,7 @@ export class LiveStream {
         this.isBlocked = true;
         this.#host.changed();
       },
+      holdMs: () => this.#host.hold.ms,
     });
     return painter;
   }
@@ -162,6 +164,7 @@ export class LiveStream {
   /** @param {MediaFrame} frame */
   #receive(frame) {
     this.#host.received(frame);
+    this.#host.hold.arrived(frame.capturedUs);
     if (frame.durationUs) this.#frameMs = frame.durationUs / 1000;
     const now = performance.now();
     if (now - this.#receivedAt > SILENCE_MS / 2) this.#blindSince = 0;

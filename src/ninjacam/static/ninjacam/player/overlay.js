@@ -7,11 +7,13 @@ import { RecordedAnnotations } from "../replay/recorded-annotations.js";
 
 /** @typedef {import("./annotations.js").Annotated} Annotated */
 /** @typedef {import("./annotations.js").AnnotationSource} AnnotationSource */
+/** @typedef {import("./frame-hold.js").FrameHold} FrameHold */
 /** @typedef {import("../replay/clip.js").Recorded} Recorded */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
 
 export class Overlay {
   #stage;
+  #hold;
   #element = document.createElement("canvas");
   #resize = new ResizeObserver((entries) => this.#resized(entries[entries.length - 1]));
   /** @type {string[]} */
@@ -28,9 +30,13 @@ export class Overlay {
   /** @type {Map<string, Annotated>} by view */
   #drawn = new Map();
 
-  /** @param {HTMLElement} stage contains the video */
-  constructor(stage) {
+  /**
+   * @param {HTMLElement} stage contains the video
+   * @param {FrameHold} hold of live frames
+   */
+  constructor(stage, hold) {
     this.#stage = stage;
+    this.#hold = hold;
     this.#element.className = "annotations";
     this.#element.setAttribute("aria-hidden", "true");
   }
@@ -63,13 +69,14 @@ export class Overlay {
       observe(this.#resize, this.#element);
     }
     this.#open(this.#capturedUs);
+    this.#hold.enable(this.#wanted.length > 0);
     this.#refresh();
   }
 
   /** Follow live video of this view. @param {{ base: string, camera: string, view: string }} watched */
   live({ base, camera, view }) {
     this.#drawnIn = view;
-    this.#follow(() => new LiveAnnotations({ base, camera }, () => this.#refresh()), 0);
+    this.#follow(() => new LiveAnnotations({ base, camera }, this.#hold, () => this.#refresh()), 0);
   }
 
   /**
@@ -113,6 +120,7 @@ export class Overlay {
     this.#closeSource();
     this.#make = make;
     this.#open(soughtUs);
+    this.#hold.enable(this.#wanted.length > 0);
   }
 
   /** @param {number} capturedUs */

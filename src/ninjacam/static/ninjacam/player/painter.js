@@ -18,6 +18,7 @@
  * @property {(reason: string, fatal: boolean) => void} failed called once; fatal: a retry would not help
  * @property {() => void} overloaded the decoder is too slow, and frames are dropped
  * @property {() => void} blocked the browser requires a gesture before it plays
+ * @property {() => number} holdMs for how long frames are held after their arrival
  */
 
 /**

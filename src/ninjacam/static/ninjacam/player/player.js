@@ -4,6 +4,7 @@
 import { connectionTo, mountedUrl } from "./connection.js";
 import { DisplayWidth } from "./display-width.js";
 import { ladder } from "./ladder.js";
+import { FrameHold } from "./frame-hold.js";
 import { Overlay } from "./overlay.js";
 import { StillPlayback } from "../replay/still-playback.js";
 import { Playback } from "../replay/playback.js";
@@ -44,7 +45,8 @@ export class NinjacamPlayer extends HTMLElement {
   onframe = this.onframe ?? null; // it may have been set before the element was defined
 
   #shell = new Shell(this);
-  #overlay = new Overlay(this.#shell.stage);
+  #hold = new FrameHold();
+  #overlay = new Overlay(this.#shell.stage, this.#hold);
   #display = new DisplayWidth(this.#shell.stage);
   /** @type {Session | null} */
   #session = null;
@@ -403,6 +405,7 @@ export class NinjacamPlayer extends HTMLElement {
       painted: (painter, image, meta) => this.#painted(painter, image, meta),
       stream: (info) => this.#stream(info),
       widthPx: () => this.#display.px,
+      hold: this.#hold,
     });
   }
 

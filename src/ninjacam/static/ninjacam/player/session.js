@@ -43,6 +43,7 @@ import { StreamChoice, timing } from "./stream-choice.js";
  * @property {(painter: Painter, image: FrameImage, meta: PaintMeta) => void} painted
  * @property {(info: StreamInfo) => void} stream the displayed stream has changed
  * @property {() => number} widthPx of the display, in device pixels
+ * @property {import("./frame-hold.js").FrameHold} hold
  */
 
 const WATCH_EVERY_MS = 250;
@@ -74,7 +75,7 @@ export class Session {
   #reported = "";
   bytesReceived = 0;
   framesReceived = 0;
-  /** @type {LiveStreamHost} */
+  /** @type {Omit<LiveStreamHost, "hold">} */
   #streamHost = {
     described: (stream) => this.#described(stream),
     painted: (stream, image, meta) => this.#painted(stream, image, meta),
@@ -146,7 +147,7 @@ export class Session {
    * @param {() => number} [displayedUs] see LiveStream
    */
   #open(selection, displayedUs) {
-    return new LiveStream(this.#wanted, selection, this.#rungs[this.#rung], this.#streamHost, displayedUs);
+    return new LiveStream(this.#wanted, selection, this.#rungs[this.#rung], { ...this.#streamHost, hold: this.#host.hold }, displayedUs);
   }
 
   #closeStreams() {

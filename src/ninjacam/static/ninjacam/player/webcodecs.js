@@ -10,6 +10,7 @@ const BEHIND_US = 200_000; // frames this much older than the newest input belon
 const SHOW_ANYWAY_MS = 500; // ... unless nothing was displayed for this long
 const OVERLOAD_S = 0.5; // a decoder queue of this length that does not shrink means that this machine is too slow
 const OVERLOAD_WINDOW_MS = 500;
+const MAX_HELD = 8; // decoded frames; decoders have few buffers
 
 export class WebCodecsPainter {
   framesDecoded = 0;
@@ -19,8 +20,11 @@ export class WebCodecsPainter {
   #decoder = null;
   #codec = "";
   #needKey = true;
-  /** @type {Map<number, MediaFrame>} frames in the decoder, by timestamp */
+  /** @type {Map<number, { frame: MediaFrame, arrivedAt: number }>} frames in the decoder, by timestamp */
   #inside = new Map();
+  /** @type {{ image: VideoFrame, frame?: MediaFrame, dueAt: number }[]} decoded frames that are not due, oldest first */
+  #held = [];
+  #heldTimer = 0; // until the oldest one is due; 0: none is held
   #newestUs = 0;
   #shownAt = -Infinity;
   #windowStart = 0;
@@ -77,7 +81,7 @@ export class WebCodecsPainter {
     if (this.#needKey && !frame.key) return;
     this.#needKey = false;
     this.#newestUs = frame.ptsUs;
-    this.#inside.set(frame.ptsUs, frame);
+    this.#inside.set(frame.ptsUs, { frame, arrivedAt: performance.now() });
     const type = frame.key ? "key" : "delta";
     try {
       this.#decoder?.decode(new EncodedVideoChunk({ type, timestamp: frame.ptsUs, data: frame.payload }));
@@ -110,18 +114,42 @@ export class WebCodecsPainter {
   /** @param {VideoFrame} image */
   #output(image) {
     this.framesDecoded += 1;
-    const frame = this.#inside.get(image.timestamp);
+    const { frame, arrivedAt = 0 } = this.#inside.get(image.timestamp) ?? {};
     this.#inside.delete(image.timestamp);
     if (this.#inside.size > 1000) this.#inside.clear(); // frames for which the decoder had no output
     const now = performance.now();
     const behind = this.#newestUs - image.timestamp > BEHIND_US;
-    if (!behind || now - this.#shownAt > SHOW_ANYWAY_MS) {
-      this.#shownAt = now;
-      const { displayWidth: width, displayHeight: height } = image;
-      this.#surface.draw(image, width, height);
-      const { capturedUs = 0, sequence = -1 } = frame ?? {};
-      this.#host.painted(image, { capturedUs, width, height, sequence });
+    if (behind && now - this.#shownAt <= SHOW_ANYWAY_MS) return image.close();
+    this.#held.push({ image, frame, dueAt: arrivedAt + this.#host.holdMs() });
+    this.#showDue();
+  }
+
+  /** Show the held frames that are due, in their order. */
+  #showDue() {
+    clearTimeout(this.#heldTimer);
+    this.#heldTimer = 0;
+    while (this.#held.length) {
+      const [{ image, frame, dueAt }] = this.#held;
+      const waitMs = this.#held.length > MAX_HELD ? 0 : dueAt - performance.now();
+      if (waitMs > 0) {
+        this.#heldTimer = setTimeout(() => this.#showDue(), waitMs);
+        return;
+      }
+      this.#held.shift();
+      this.#show(image, frame);
     }
+  }
+
+  /**
+   * @param {VideoFrame} image
+   * @param {MediaFrame} [frame]
+   */
+  #show(image, frame) {
+    this.#shownAt = performance.now();
+    const { displayWidth: width, displayHeight: height } = image;
+    this.#surface.draw(image, width, height);
+    const { capturedUs = 0, sequence = -1 } = frame ?? {};
+    this.#host.painted(image, { capturedUs, width, height, sequence });
     image.close();
   }
 
@@ -134,6 +162,8 @@ export class WebCodecsPainter {
   close() {
     this.#closeDecoder();
     this.#inside.clear();
+    clearTimeout(this.#heldTimer);
+    for (const { image } of this.#held.splice(0)) image.close();
   }
 
   dispose() {
