@@ -215,11 +215,11 @@ def test_frames_are_held_until_their_annotations_have_arrived(tab: Tab, media: F
     tab.js(f"window.pairs = []; {PLAYER}.onframe = (_, {{ capturedUs }}) => "
            f"capturedUs && pairs.push([capturedUs, Number({labels()})])")  # fmt: skip
 
-    def most_are_with_their_own() -> bool:
+    def are_with_their_own() -> bool:
         own = [abs(us / 1e6 - media.sent_at[counter]) < 0.006 for us, counter in tab.js("pairs.slice(-50)")]
         return len(own) == 50 and sum(own) >= 45
 
-    wait(most_are_with_their_own, "frames are painted with their own annotations")
+    wait(are_with_their_own, "frames are painted with their own annotations")
 
 
 def test_frames_are_not_held_without_annotations_or_for_slow_ones(tab: Tab, media: FakeMedia) -> None:
@@ -232,7 +232,7 @@ def test_frames_are_not_held_without_annotations_or_for_slow_ones(tab: Tab, medi
     def age_ms() -> float:
         tab.js("ages.length = 0")
         tab.until("ages.length >= 25", 20)
-        return median(tab.js("ages"))
+        return float(median(tab.js("ages")))
 
     media.frames_late = 3
     wait(lambda: age_ms() > 2.5 * frame_ms, "frames are held")
