@@ -119,6 +119,7 @@ def _measure_switches(tab: Tab, product: Product, count: int) -> Figures:
     tab.js("document.querySelector('ninjacam-player').remove()")
     tab.js(_PROBE.read_text())
     tab.js("probe.make('p', { camera: 'cam0' }, 'width:320px')")
+    tab.js("probe.players.p.player.scrollIntoView()")  # It follows the page's content.
     tab.until("probe.players.p.player.stats.stream === 'sub'", 30)
     missing_frames = []
     for number in range(count):
