@@ -1,5 +1,6 @@
 """Users, cameras and clients for the tests of the Django layer."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from hypothesis import settings
 
+from ninjacam import events
 from ninjacam.actions.events import event_rates
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator
@@ -111,3 +113,12 @@ def signed_in(user: User) -> Client:
 def with_token(user: User, *scopes: str) -> Client:
     _, token = create_token(LocalOperator(), user, "test", scopes or ("*",))
     return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.fixture
+def created() -> Iterator[list[Any]]:
+    """What processors send while the test runs: new events and changes, in their order."""
+    made: list[Any] = []
+    events.send_to(lambda camera, event: made.append(event))
+    yield made
+    events.send_to(None)

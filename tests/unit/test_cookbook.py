@@ -59,14 +59,6 @@ def module(monkeypatch: pytest.MonkeyPatch, shop: ModuleType) -> ModuleType:
     return made
 
 
-@pytest.fixture
-def created() -> Iterator[list[Any]]:
-    made: list[Any] = []
-    events.send_to(lambda camera, event: made.append(event))
-    yield made
-    events.send_to(None)
-
-
 def make(processor: Any, options: dict[str, Any] | None = None) -> Any:
     made = processor()
     model = options_model_of(processor)

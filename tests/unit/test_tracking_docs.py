@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninjacam import Frame, events
+from ninjacam import Frame
 from ninjacam.core.processors import ProcessorRegistry
 from ninjacam.testing import frame
 
@@ -27,14 +27,6 @@ def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
         exec(compile(source, "tracking.md", "exec"), made.__dict__)
     made.Visitors.directory = tmp_path
     return made
-
-
-@pytest.fixture
-def created() -> Iterator[list[Any]]:
-    made: list[Any] = []
-    events.send_to(lambda camera, event: made.append(event))
-    yield made
-    events.send_to(None)
 
 
 def video(seconds: float, since_s: float = 0) -> Iterator[Frame]:
