@@ -85,13 +85,14 @@ def answer(socket: ClientConnection) -> dict[str, Any]:
     return message
 
 
-def close_code(socket: ClientConnection) -> int:
-    """Read until the server closes the connection."""
-    with pytest.raises(ConnectionClosed) as closed:  # noqa: PT012 (messages before it do not matter)
+def last_words(socket: ClientConnection) -> tuple[int, list[str | bytes]]:
+    """Read until the server closes the connection. Returns (close code, the messages before it)."""
+    messages: list[str | bytes] = []
+    with pytest.raises(ConnectionClosed) as closed:  # noqa: PT012 (it ends the loop)
         while True:
-            socket.recv(timeout=20)
+            messages.append(socket.recv(timeout=20))
     assert closed.value.rcvd is not None
-    return closed.value.rcvd.code
+    return closed.value.rcvd.code, messages
 
 
 @contextmanager
@@ -153,7 +154,7 @@ def test_only_the_role_control_talks(product: Product, camera: FakeRtspCamera) -
     ):
         with pressed(product, token) as socket:
             assert answer(socket)["code"] == code
-            assert close_code(socket) == close
+            assert last_words(socket)[0] == close
     assert camera.stats.open_talks == 0
 
 
@@ -188,7 +189,7 @@ def test_a_camera_without_a_loudspeaker_says_so(product: Product, camera: FakeRt
     with pressed(product) as socket:
         refusal = answer(socket)
         assert refusal["code"] == "no_loudspeaker" and "no loudspeaker" in refusal["message"]
-        assert close_code(socket) == 1000
+        assert last_words(socket)[0] == 1000
     wait(lambda: product.camera("door")["talk"]["state"] == "no", "the ability", product)
     assert "loudspeaker" in product.camera("door")["talk"]["reason"]
 
@@ -221,7 +222,7 @@ def test_a_silent_client_does_not_occupy_the_loudspeaker(product: Product, camer
     with pressed(product) as socket:
         assert answer(socket)["op"] == "ready"
         assert answer(socket)["code"] == "talk_ended"
-        assert close_code(socket) == 1000
+        assert last_words(socket)[0] == 1000
     wait(lambda: camera.stats.open_talks == 0, "the end of the talk", product)
 
 
@@ -270,7 +271,8 @@ def test_clients_that_send_garbage_or_floods_are_disconnected(
                 socket.send(message)
         except ConnectionClosed:
             pass  # The flood.
-        assert close_code(socket) == code
+        ended_with, said = last_words(socket)
+        assert ended_with == code, said
 
 
 @pytest.fixture(scope="module")

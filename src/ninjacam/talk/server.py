@@ -33,6 +33,10 @@ MAX_SILENCE_S = 2.0
 MAX_CONNECTIONS = 16
 HELLO_S = 2.0
 """Seconds to wait for the first line."""
+RELEASE_S = 0.5
+"""Seconds in which the present user may release the button before another one is refused: when a release and the next
+press arrive together, the press may be read first.
+"""
 REPORT_S = 5.0
 """Interval of sender reports."""
 MAX_UNSENT_BYTES = 2048
@@ -96,12 +100,15 @@ class TalkServer:
         async with asyncio.timeout(HELLO_S):
             hello = decode(await reader.readline())
         name = str(hello.get("by", ""))[:MAX_NAME_CHARS]
-        while self._talk is not None:
-            if not self._talk.is_ending:
+        while (present := self._talk) is not None:
+            try:
+                async with asyncio.timeout(RELEASE_S):
+                    await present.ending.wait()
+            except TimeoutError:
                 error = SpeakerBusyError("Another user is talking through this camera.")
-                _send(writer, {"error": error.as_dict(), "by": self._talk.speaker})
+                _send(writer, {"error": error.as_dict(), "by": present.speaker})
                 return
-            await self._talk.ended.wait()
+            await present.ended.wait()
         talk = self._talk = Talk(name, reader, writer, self._open_channel, self._clock)
         try:
             await talk.run()
@@ -128,7 +135,7 @@ class TalkServer:
 class Talk:
     """One talk: from the press of the button to the TEARDOWN.
 
-    `is_ending`: the rest of the audio, or the TEARDOWN, is still on its way.
+    `ending`: set when only the rest of the audio and the TEARDOWN remain to be sent. `ended`: set after them.
     """
 
     def __init__(
@@ -140,7 +147,7 @@ class Talk:
         clock: Clock,
     ) -> None:
         self.speaker = speaker
-        self.is_ending = False
+        self.ending = asyncio.Event()
         self.ended = asyncio.Event()
         self._reader = reader
         self._writer = writer
@@ -165,9 +172,10 @@ class Talk:
             try:
                 await self._talk(channel, listening)
             finally:
-                self.is_ending = True
+                self.ending.set()
                 await channel.close()
         finally:
+            self.ending.set()
             listening.cancel()
             opening.cancel()
             await asyncio.gather(listening, opening, return_exceptions=True)
@@ -179,7 +187,7 @@ class Talk:
                 self._heard_ns = self._clock.monotonic_ns()
                 if self._playout is not None:
                     self._playout.put(pcm)
-        self.is_ending = True
+        self.ending.set()
         if self._playout is not None:
             self._playout.end()
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -27,7 +28,9 @@ from ninjacam.core.errors import (
     TalkEndedError,
     UnsupportedCommandError,
 )
+from ninjacam.core.json_lines import decode, encode
 from ninjacam.core.packets import Codec
+from ninjacam.core.unix_sockets import unix_address
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.back_channel import BackChannel
 from ninjacam.talk.client import Ready, Refusal, TalkConnection
@@ -227,6 +230,27 @@ def test_a_press_right_after_a_release_waits_for_the_end_of_the_previous_talk(
 
     play(tmp_path, camera, scenario)
     assert [request.method for request in camera.stats.requests].count("TEARDOWN") == 3
+
+
+def test_a_release_and_the_next_press_that_arrive_together_are_not_a_conflict(
+    tmp_path: Path, camera: FakeRtspCamera
+) -> None:
+    def pressed(run_dir: Path, by: str) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        with unix_address(socket_path(run_dir, "door")) as address:
+            connection.connect(address)
+        connection.sendall(encode({"by": by}))
+        return connection
+
+    async def scenario(stage: Stage) -> None:
+        # Nothing is awaited in between: the server reads all of this at once.
+        pressed(stage.run_dir, "anna").close()
+        reader, writer = await asyncio.open_unix_connection(sock=pressed(stage.run_dir, "anna"))
+        async with asyncio.timeout(20):
+            assert "ready" in decode(await reader.readline())
+        writer.close()
+
+    play(tmp_path, camera, scenario)
 
 
 def test_a_release_before_the_camera_is_ready_leaves_no_connection(
