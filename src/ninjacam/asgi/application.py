@@ -9,10 +9,11 @@ from django.utils.module_loading import import_string
 
 from ninjacam.asgi.deflate import WARNING, compresses
 from ninjacam.asgi.shutdown import chain_signals
+from ninjacam.front_door.abort import has_left
 from ninjacam.front_door.front_door import FrontDoor
 from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
 from ninjacam.front_door.mount import MountPoint, Target, path_info
-from ninjacam.front_door.responses import respond_problem
+from ninjacam.front_door.responses import respond, respond_problem
 from ninjacam.problems import Problem
 from ninjacam.routes import ROUTES
 from ninjacam.viewers.worker import Worker
@@ -49,6 +50,11 @@ class LiveApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
+            return
+        if scope["type"] == "http" and has_left(send):
+            await respond(
+                send, 503, b"text/plain", b""
+            )  # Servers report a request without a response as an error.
             return
         if scope["type"] in ("http", "websocket"):
             door = self._begin()

@@ -1,4 +1,4 @@
-"""Aborts a connection whose peer no longer reads.
+"""Finds the server's transport of a connection: to abort it if its peer no longer reads, and to see that it is closed.
 
 ASGI has no message for this, and a server that closes such a connection normally waits until TCP times out; uvicorn
 then cannot stop, and gunicorn only after its graceful timeout. So we abort the server's transport, if it can be
@@ -19,6 +19,12 @@ def abort_connection(scope: Scope, send: Send) -> None:
     transport = transport_of(send)
     if transport is not None:
         transport.abort()
+
+
+def has_left(send: Send) -> bool:
+    """Return whether the connection of `send` is closed, or is being closed: nobody receives a response."""
+    transport = transport_of(send)
+    return transport is not None and transport.is_closing()
 
 
 def transport_of(send: Any) -> Any | None:

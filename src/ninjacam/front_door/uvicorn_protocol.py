@@ -1,22 +1,26 @@
-"""Uvicorn's HTTP protocol with limits on httptools' buffers: heads, and trailers after a chunked body. It sends each
-response at once.
+"""Uvicorn's HTTP protocol with limits on httptools' buffers: heads, and trailers after a chunked body.
 
 Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """
 
-import asyncio
 import contextlib
-import socket
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
+from ninjacam.front_door.log_limits import log_rarely
 
-MAX_PIPELINED = 8
-"""Maximum number of pipelined requests that wait on one connection. Browsers send none."""
+logger = logging.getLogger("ninjacam.front_door")
 
+MAX_PIPELINED = 2
+"""Maximum number of pipelined requests that wait on one connection. Browsers and proxies send none, and each costs the
+event loop time before it can be refused.
+"""
+
+_SILENT = logging.Logger("silent", logging.CRITICAL + 1)
 _PHRASES = {414: b"URI Too Long", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large"}
 
 
@@ -33,10 +37,6 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
     """Size of the headers in `self.headers`."""
     _refused = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        _send_at_once(transport)
-        super().connection_made(transport)
-
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
@@ -47,7 +47,8 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
             return
         self._collected_bytes += len(data)
         if self._collected_bytes > MAX_HEAD_BYTES and not self._refused:
-            self._refused = 431
+            with contextlib.suppress(_RefusedError):
+                self._refuse(431)
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
@@ -81,6 +82,8 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         self._refused = status
+        log_rarely(logger, f"head-refused-{status}", "Refused a request head: %s", _PHRASES[status].decode())
+        self.logger = _SILENT  # Uvicorn would log that the request is invalid, each time.
         raise _RefusedError
 
     def send_400_response(self, msg: str) -> None:
@@ -96,17 +99,6 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
             head = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head % (self._refused, _PHRASES[self._refused]))
             self.transport.close()
-
-
-def _send_at_once(transport: asyncio.Transport) -> None:
-    """Disable Nagle's algorithm, which delays the body of a response until the client has acknowledged the head: 40 ms.
-
-    Event loops do so only if they recognize the socket as TCP, and uvicorn declares that of --fd a Unix socket.
-    """
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        with contextlib.suppress(OSError):  # A Unix socket has no such option.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def announcing(on_connection: Callable[[], None]) -> type[LimitedHttpToolsProtocol]:

@@ -73,6 +73,34 @@ def test_other_scopes_are_passed_to_the_inner_application() -> None:
     assert seen == ["channel"]
 
 
+@pytest.mark.parametrize("is_closing", [False, True])
+def test_a_request_of_a_connection_that_has_closed_is_not_served(is_closing: bool) -> None:
+    served: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        served.append(scope["path"])
+
+    class Transport:
+        def abort(self) -> None: ...
+
+        def is_closing(self) -> bool:
+            return is_closing
+
+        def get_extra_info(self, _name: str) -> None: ...
+
+    class Cycle:
+        transport = Transport()
+
+        async def send(self, message: Message) -> None: ...
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": "/elsewhere/", "query_string": b"", "headers": []}
+    asyncio.run(get_application(inner)(scope, receive, Cycle().send))
+    assert served == ([] if is_closing else ["/elsewhere/"])
+
+
 @pytest.mark.parametrize("path", ["/rec/door/segment/0.mp4", "/rec/Door/at.jpg", "/live/Door/mjpeg"])
 def test_an_impossible_path_is_404_and_not_a_configuration_error(path: str) -> None:
     told: list[Message] = []

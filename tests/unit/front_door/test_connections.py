@@ -78,6 +78,12 @@ def test_a_connection_without_a_request_is_closed_in_time(listener: Listener, cl
     assert connections.cut_count == 1
 
 
+def test_responses_are_sent_at_once(listener: Listener, clock: Clock) -> None:
+    make(clock).look_once()
+    listener.connect(1)
+    assert listener.accepted[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_a_connection_being_served_is_kept_and_becomes_idle_afterwards(
     listener: Listener, clock: Clock
 ) -> None:

@@ -1,15 +1,16 @@
 import asyncio
-import socket
+import logging
 from typing import Any, cast
 
+import pytest
 from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
-from ninjacam.front_door import servers
+from ninjacam.front_door import log_limits, servers
 from ninjacam.front_door.connections import Connections
 from ninjacam.front_door.messages import Send
-from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol, announcing
+from ninjacam.front_door.uvicorn_protocol import MAX_PIPELINED, LimitedHttpToolsProtocol, announcing
 from ninjacam.front_door.uvicorn_websocket import SharedFrameProtocol
 
 
@@ -101,31 +102,56 @@ async def _make(protocol: type[LimitedHttpToolsProtocol], config: Config) -> Non
     protocol(config=config, server_state=ServerState(), app_state={})
 
 
-def test_responses_are_sent_at_once_on_a_socket_that_the_server_does_not_know_to_be_tcp() -> None:
-    """`uvicorn --fd` declares its socket a Unix socket, so asyncio leaves Nagle's algorithm enabled."""
+class Transport:
+    """A connection that has just been accepted."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self.written = b""
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        pass
+
+
+def pipeline(requests: int) -> Transport:
+    """Return the connection of a client that has sent so many requests at once, before any of them is served."""
     config = Config(lambda: None, http="httptools", lifespan="off")
     config.load()
-    assert asyncio.run(_find_nodelay(config)) == 1
+    transport = Transport()
+
+    async def receive() -> None:
+        protocol = LimitedHttpToolsProtocol(config=config, server_state=ServerState(), app_state={})
+        protocol.connection_made(cast(asyncio.Transport, transport))
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * requests)
+        for task in protocol.tasks:
+            task.cancel()
+
+    asyncio.run(receive())
+    return transport
 
 
-async def _find_nodelay(config: Config) -> int:
-    found = asyncio.get_running_loop().create_future()
+def test_a_connection_with_many_pipelined_requests_is_closed() -> None:
+    assert not pipeline(1 + MAX_PIPELINED).is_closed
+    assert pipeline(2 + MAX_PIPELINED).is_closed
 
-    class Observed(LimitedHttpToolsProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            connection = transport.get_extra_info("socket")
-            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        declared = socket.fromfd(listener.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Observed(config=config, server_state=ServerState(), app_state={}), sock=declared
-        )
-        _, writer = await asyncio.open_connection(*listener.getsockname())
-        nodelay: int = await asyncio.wait_for(found, 10)
-        writer.close()
-        await writer.wait_closed()
-        server.close()
-        await server.wait_closed()
-    return nodelay
+def test_a_refused_head_is_logged_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(log_limits, "_rarely", log_limits.Rarely())
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            pipeline(100)
+    assert [record.getMessage() for record in caplog.records] == ["Refused a request head: Too Many Requests"]
