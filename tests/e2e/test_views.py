@@ -1,6 +1,8 @@
 """User code in the running product: `<data>/cameras.py` is saved, broken, blocked, crashes, and is repaired."""
 
+import shlex
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from itertools import groupby, pairwise
@@ -17,6 +19,7 @@ from tests.harness.fair_clock import fair_s
 from tests.harness.http import HttpClient
 from tests.harness.processes import kill, wait_until
 from tests.harness.server import Product
+from tests.harness.terminal import type_command
 from tests.harness.viewers import MjpegViewer, Picture, Unit, WsViewer
 
 SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
@@ -115,6 +118,48 @@ def scene(running: Scene) -> Scene:
     with running.mjpeg() as viewer:
         wait_colour(viewer, "blue", 15)
     return running
+
+
+def test_the_shell_calls_saved_code_with_current_frames(scene: Scene, tmp_path: Path) -> None:
+    scene.save(paint("red"))
+    code = f"""
+before = frame.number
+called = run("paint", frames=3)
+print([each.frame.number > before for each in called], called[0].took_ms > 0)
+print(save(called[-1], "{tmp_path}/drawn.png"), save(grab(), "{tmp_path}/plain.png"), camera.slug)
+from ninjacam import Box
+print(run(lambda frame: [Box(0, 0, 10, 20, label="cat")]))
+"""
+    printed = scene.product.cli("shell", "door", "-c", code)
+    assert "[True, True, True] True" in printed
+    assert f"{tmp_path}/drawn.png {tmp_path}/plain.png door" in printed
+    assert "label='cat'" in printed
+    images = [cv2.imread(str(tmp_path / name)) for name in ("drawn.png", "plain.png")]
+    assert [image is not None and colour_of_image(image) for image in images] == ["red", ""]
+
+
+def test_the_shell_shows_the_traceback_of_code_that_fails(scene: Scene) -> None:
+    scene.save(paint("blue", "raise RuntimeError('out of paint')"))
+    printed = scene.product.cli("shell", "door", "-c", "run('paint')", check=False)
+    assert "cameras.py" in printed and "RuntimeError: out of paint" in printed
+
+
+def test_the_shell_says_why_there_is_no_frame(scene: Scene) -> None:
+    assert "No camera" in scene.product.cli("shell", "window", "-c", "pass", check=False)
+    printed = scene.product.cli("shell", "door", "--stream", "sub", "-c", "pass", check=False)
+    assert printed.startswith("ninjacam: ") and "stream" in printed
+
+
+def test_the_shell_is_an_interpreter_on_a_terminal(scene: Scene) -> None:
+    line = f"{shlex.quote(sys.executable)} -m ninjacam shell door --data {scene.product.data} -i python"
+    shown = type_command(
+        line,
+        cwd=scene.product.data,
+        environment=scene.product.environment,
+        answers={r"^>>> $": "print(run('paint').frame.image.shape); exit()"},
+    )
+    assert "grab()" in shown  # What it offers.
+    assert "(360, 640, 3)" in shown
 
 
 def test_a_view_is_available_as_jpeg_and_as_video(scene: Scene) -> None:

@@ -14,7 +14,8 @@ from av.video.reformatter import VideoReformatter
 from ninjacam.backtest.reading import RecordedFrame
 from ninjacam.core.errors import DecodeError, InvalidError, ProcessorError
 from ninjacam.core.frames import Frame
-from ninjacam.core.processors import Processor, Registration
+from ninjacam.core.options import options_model_of
+from ninjacam.core.processors import FunctionProcessor, Processor, Registration
 from ninjacam.core.zones import Zones
 from ninjacam.vision.cadence import Cadence
 from ninjacam.vision.calling import Returned, call_processor, close_processor, new_processor
@@ -71,6 +72,20 @@ def find_chain(current: Processors, name: str, camera: str) -> list[Registration
             "camera", f"The processor “{name}” is not for the camera “{camera}”. Specify one of its cameras."
         )
     return resolve_chain(current, name, camera)
+
+
+def unregistered(processor: Any) -> Registration:
+    """Return the registration that a function or class without a decorator would have. Raises: InvalidError."""
+    if not callable(processor):
+        raise InvalidError.of("processor", "Specify a function, a subclass of Processor, or a name.")
+    is_class = isinstance(processor, type) and issubclass(processor, Processor)
+    return Registration(
+        name=str(getattr(processor, "__name__", "processor")).lower(),
+        make=processor if is_class else lambda: FunctionProcessor(processor),
+        cameras=("*",),
+        module="",
+        options=options_model_of(processor),
+    )
 
 
 def choose_camera(current: Processors, name: str) -> str:

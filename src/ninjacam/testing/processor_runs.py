@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam import events
-from ninjacam.backtest.chain import ChainRun, Failure, FrameOutcome, find_chain
+from ninjacam.backtest.chain import ChainRun, Failure, FrameOutcome, find_chain, unregistered
 from ninjacam.backtest.events import CollectedEvent, EventCollector
 from ninjacam.backtest.reading import ReadAhead, iter_frames
 from ninjacam.backtest.video import FILE_STARTS_NS, NS, VideoPart
 from ninjacam.core import processors
 from ninjacam.core.annotations import Annotation, Box
 from ninjacam.core.errors import InvalidError, ProcessorError
-from ninjacam.core.options import options_model_of
-from ninjacam.core.processors import FunctionProcessor, Processor, Registration
+from ninjacam.core.processors import Registration
 from ninjacam.core.times import to_datetime
 from ninjacam.core.zones import Zone, Zones
 
@@ -218,15 +217,4 @@ def _find_chain(processor: Any, camera: str) -> list[Registration]:
     for entry in current.values():
         if processor in (entry.function, entry.make):
             return find_chain(current, entry.name, camera)
-    if not callable(processor):
-        raise InvalidError.of("processor", "Specify a function, a subclass of Processor, or a name.")
-    is_class = isinstance(processor, type) and issubclass(processor, Processor)
-    return [
-        Registration(
-            name=str(getattr(processor, "__name__", "processor")).lower(),
-            make=processor if is_class else lambda: FunctionProcessor(processor),
-            cameras=("*",),
-            module="",
-            options=options_model_of(processor),
-        )
-    ]
+    return [unregistered(processor)]

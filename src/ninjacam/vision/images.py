@@ -95,10 +95,14 @@ class Decoder:
 
     def decode(self, packet: Packet) -> list[DecodedFrame]:
         """Raises: DecodeError: this packet is damaged; the next one may work."""
+        return [DecodedFrame(frame, self._reformatter) for frame in self.decode_frames(packet)]
+
+    def decode_frames(self, packet: Packet) -> list[av.VideoFrame]:
+        """Return the decoder's own frames. Raises: DecodeError: as `decode`."""
         unit = av.Packet(packet.data)
         unit.pts, unit.time_base = packet.pts, Fraction(1, packet.time_base_hz)
         try:
-            return [DecodedFrame(frame, self._reformatter) for frame in self._context.decode(unit)]
+            return self._context.decode(unit)
         except (av.FFmpegError, ValueError) as exc:
             raise DecodeError("An access unit cannot be decoded.") from exc
 
