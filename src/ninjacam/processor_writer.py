@@ -31,6 +31,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import InvalidError, LimitError, NinjacamError
 from ninjacam.models import Camera, ProcessorState
+from ninjacam.models.foreign_keys import check_foreign_keys
 
 logger = logging.getLogger("ninjacam.events")
 
@@ -211,6 +212,7 @@ class ProcessorWriter:
             try:
                 with transaction.atomic():
                     _write_state(*key, json.loads(encoded))
+                    check_foreign_keys()
             except (OperationalError, InterfaceError):
                 raise
             except DatabaseError:  # It must not hold up the states of others.
@@ -232,6 +234,11 @@ class ProcessorWriter:
         except (OperationalError, InterfaceError):
             connections.close_all()
             return False
+        except (
+            DatabaseError
+        ):  # The database refused the transaction as a whole. Later events must not be lost.
+            logger.exception("what processors created cannot be written")
+            connections.close_all()
         return True
 
     def _drop(self, camera: str, item: Item, why: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -12,8 +13,9 @@ import pytest
 
 from tests.harness.cameras import FakeCamera
 from tests.harness.postgres import Postgres, postgres_missing
-from tests.harness.processes import wait_until
+from tests.harness.processes import python, wait_until
 from tests.harness.server import Product
+from tests.harness.warm_cli import run_command
 
 pytestmark = pytest.mark.skipif(bool(postgres_missing()), reason=postgres_missing())
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
@@ -101,3 +103,87 @@ def test_concurrent_requests_do_not_exceed_the_limit_on_exports_of_a_user(tmp_pa
             os.kill(engine, signal.SIGCONT)
         created = sum(answer.status == 201 for answer in answers)
         assert created == limit, [answer.text for answer in answers]
+
+
+RACE = """
+import sys, threading
+import django
+django.setup()
+from django.db import connections, transaction
+from ninjacam.actions.cameras import delete_camera
+from ninjacam.actions.events import EventInput, create_event
+from ninjacam.actions.webhooks import delete_webhook
+from ninjacam.auth import LocalOperator
+from ninjacam.models import Camera, Event, ProcessorState, Webhook, WebhookDelivery, outbox
+from ninjacam import processor_writer
+
+operator = LocalOperator()
+Camera.objects.create(slug="door", name="Door", url="rtsp://192.0.2.1/")
+
+
+def delete(action, row):
+    def run():
+        action(operator, row)
+        connections.close_all()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(1)
+    return thread
+
+
+def delete_before(module, name, action, row):
+    original = getattr(module, name)
+
+    def wrapped(*arguments):
+        found = original(*arguments)
+        delete(action, row)
+        setattr(module, name, original)
+        return found
+
+    setattr(module, name, wrapped)
+
+
+def show():
+    print(*(model.objects.count() for model in (Camera, Event, ProcessorState, Webhook, WebhookDelivery)))
+
+
+webhook = Webhook.objects.create(name="shop", url="https://192.0.2.2/")
+with transaction.atomic():
+    create_event(operator, "door", EventInput("person"))
+    deleting = delete(delete_webhook, webhook)
+deleting.join(20)
+show()
+
+webhook = Webhook.objects.create(name="shop", url="https://192.0.2.2/")
+delete_before(outbox, "_deliveries", delete_webhook, webhook)
+create_event(operator, "door", EventInput("car"))
+show()
+
+writer = processor_writer.ProcessorWriter(save_every_s=0.05)
+delete_before(processor_writer, "_write_state", delete_camera, Camera.objects.get(slug="door"))
+writer.save("door", "people", {"count": 1})
+while Camera.objects.exists():
+    pass
+Camera.objects.create(slug="gate", name="Gate", url="rtsp://192.0.2.1/")
+writer.save("gate", "people", {"count": 2})
+writer.put("gate", EventInput("person"))
+writer.close(20)
+show()
+"""
+
+
+def test_rows_that_are_deleted_meanwhile_cost_no_event_and_no_state(tmp_path: Path) -> None:
+    with Postgres() as postgres:
+        environment = {
+            "DATABASE_URL": postgres.url,
+            "NINJACAM_DATA": str(tmp_path / "data"),
+            "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
+        }
+        run_command(["list", "--data", str(tmp_path / "data")], environment)  # Creates the tables.
+        done = subprocess.run(
+            python("-c", RACE), env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+        )
+    deleted_before_the_commit, deleted_before_the_delivery, deleted_with_its_state = done.stdout.splitlines()
+    assert deleted_before_the_commit == "1 1 0 0 0", done.stderr
+    assert deleted_before_the_delivery == "1 2 0 0 0", done.stderr
+    assert deleted_with_its_state == "1 3 1 0 0", done.stderr

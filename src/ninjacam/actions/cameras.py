@@ -24,6 +24,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.core.streams import MAIN
 from ninjacam.models import Camera, CameraGrant, Event, Export, Role, Segment, Stream, archive
+from ninjacam.models.foreign_keys import lock_for_deletion
 from ninjacam.queries.cameras import find_camera
 from ninjacam.queries.status import read_status
 from ninjacam.queries.streams import find_stream
@@ -170,7 +171,9 @@ def delete_camera(actor: Actor, camera: Camera, *, recordings: Literal["keep", "
             _("You may delete this camera, but not its recordings, which needs the role “export”.")
         )
     slug = camera.slug
-    camera.delete()
+    with transaction.atomic():
+        lock_for_deletion(camera)  # A processor may be saving its state.
+        camera.delete()
     record(actor, "camera.delete", slug, recordings=recordings)
     if recordings == "delete":
         _wait_until_stopped(slug)

@@ -14,6 +14,7 @@ from ninjacam.auth import Actor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, ConflictError, InvalidError, QuotaError
 from ninjacam.models import Camera, DeliveryState, Webhook, WebhookDelivery
+from ninjacam.models.foreign_keys import lock_for_deletion
 from ninjacam.models.webhook import MAX_DURATION_S, MAX_NAMES, MAX_WEBHOOKS
 from ninjacam.queries.webhooks import require_webhooks
 from ninjacam.webhooks.outbox import is_free
@@ -82,7 +83,9 @@ def delete_webhook(actor: Actor, webhook: Webhook) -> None:
     """Delete a webhook with its deliveries. Raises: ForbiddenError."""
     require_webhooks(actor, "delete")
     pk = webhook.pk
-    webhook.delete()
+    with transaction.atomic():
+        lock_for_deletion(webhook)
+        webhook.delete()
     record(actor, "webhook.delete", str(pk), name=webhook.name)
 
 

@@ -4,19 +4,26 @@ Every write of an event besides deletions calls `note_begun` or `note_changed`.
 """
 
 import json
+import logging
 from collections.abc import Collection
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from ninjacam import signals
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.times import to_datetime
 from ninjacam.models.event import Event
 from ninjacam.models.event_update import EventUpdate
+from ninjacam.models.foreign_keys import check_foreign_keys
 from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
+
+logger = logging.getLogger("ninjacam.webhooks")
+
+MAX_TRIES = 5
+"""Maximum number of attempts to write the deliveries of an event while webhooks are being deleted."""
 
 
 def note_begun(event: Event) -> None:
@@ -55,11 +62,20 @@ def _note(event: Event, kind: EventUpdate.Kind, **details: object) -> None:
 
 def _enqueue(event: Event) -> None:
     """Write the deliveries that are missing. Those that exist are not written again."""
-    deliveries = [
-        each for webhook in Webhook.objects.filter(enabled=True) for each in _deliveries(webhook, event)
-    ]
-    if deliveries:
-        WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+    for _ in range(MAX_TRIES):
+        deliveries = [
+            each for webhook in Webhook.objects.filter(enabled=True) for each in _deliveries(webhook, event)
+        ]
+        if not deliveries:
+            return
+        try:
+            with transaction.atomic():
+                WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+                check_foreign_keys()
+        except IntegrityError:  # A webhook was deleted after it was read.
+            continue
+        return
+    logger.warning("event %d is not delivered: webhooks are deleted all the time", event.pk)
 
 
 def _deliveries(webhook: Webhook, event: Event) -> list[WebhookDelivery]:
