@@ -31,6 +31,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import InvalidError, LimitError, NinjacamError
 from ninjacam.models import Camera, ProcessorState
+from ninjacam.models.event import PROCESSOR
 from ninjacam.models.foreign_keys import check_foreign_keys
 
 logger = logging.getLogger("ninjacam.events")
@@ -268,7 +269,7 @@ def _write_event(camera: str, item: Item) -> None:
             f"Processors create too many events of {camera!r}: the limit is {per_minute} per minute."
         )
     actor = LocalOperator()
-    actor.name = "processor"
+    actor.name = PROCESSOR
     create_event(actor, camera, item)
 
 

@@ -109,3 +109,17 @@ def test_visits_become_events_and_a_killed_worker_continues_them(product: Produc
     metrics = product.client.get("/metrics").text
     assert 'ninjacam_view_value{camera="door",view="objects",name="visits"}' in metrics
     assert 'ninjacam_view_ms_p95{camera="door",view="objects"}' in metrics
+
+
+def test_a_removed_processor_ends_its_ongoing_visit(product: Product) -> None:
+    visit = wait_until(
+        lambda: [each for each in list_events(product, "person") if each["end"] is None],
+        60,
+        "the beginning of a visit",
+        processes=[product],
+    )[0]
+    answer = product.client.request("PATCH", "/api/v1/cameras/door", json_body={"processors": []})
+    assert answer.status == 200, answer.text
+    assert product.client.get(f"/api/v1/events/{visit['id']}").json()["end"]
+    wait_until(lambda: not view(product, "objects"), 15, "the processor is gone", processes=[product])
+    assert not [each for each in list_events(product, "person") if each["end"] is None]

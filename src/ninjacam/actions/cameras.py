@@ -25,6 +25,7 @@ from ninjacam.core.errors import (
 from ninjacam.core.streams import MAIN
 from ninjacam.models import Camera, CameraGrant, Event, Export, Role, Segment, Stream, archive
 from ninjacam.models.foreign_keys import lock_for_deletion
+from ninjacam.models.ongoing import end_of_camera
 from ninjacam.queries.cameras import find_camera
 from ninjacam.queries.status import read_status
 from ninjacam.queries.streams import find_stream
@@ -174,6 +175,7 @@ def delete_camera(actor: Actor, camera: Camera, *, recordings: Literal["keep", "
     with transaction.atomic():
         lock_for_deletion(camera)  # A processor may be saving its state.
         camera.delete()
+        end_of_camera(slug)
     record(actor, "camera.delete", slug, recordings=recordings)
     if recordings == "delete":
         _wait_until_stopped(slug)

@@ -15,7 +15,6 @@ from django.db.models import Value
 from django.db.models.functions import Concat, Substr
 
 from ninjacam.conf import get_settings
-from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.recordings.layout import iter_paths
 
 logger = logging.getLogger("ninjacam.models")
@@ -47,19 +46,16 @@ def set_aside(slug: str, is_camera: Callable[[str], bool]) -> str:
 
 def move(old: str, new: str) -> None:
     """Rename recordings, events and exports. The directory is renamed when the transaction is committed."""
-    from ninjacam.models.event import ENGINE, Event
+    from ninjacam.models.event import Event
     from ninjacam.models.export import Export
-    from ninjacam.models.outbox import note_changed
+    from ninjacam.models.ongoing import end_of_camera
     from ninjacam.models.segment import Segment
 
     with transaction.atomic():
         path = Concat(Value(new), Substr("path", len(old) + 1))
         Segment.objects.filter(slug=old, path__startswith=f"{old}/").update(slug=new, path=path)
-        # The engine knows them by the old name, so it cannot end them. It creates new ones for ongoing conditions.
-        for event in Event.objects.filter(slug=old, source=ENGINE, end_ns=None):
-            event.end_ns = SYSTEM_CLOCK.wall_ns()
-            event.save(update_fields=["end_ns"])
-            note_changed(event, (), has_ended=True)
+        # The engine and processors know them by the old name. They create new ones for what continues.
+        end_of_camera(old)
         Event.objects.filter(slug=old).update(slug=new)
         Export.objects.filter(slug=old).update(slug=new)
         root = get_settings().recordings_dir

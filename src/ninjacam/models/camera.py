@@ -267,11 +267,12 @@ class Camera(StreamFields):
 
     def save(self, **options: Any) -> None:
         """Recordings, events and exports follow a new short name. A new camera inherits none of an earlier one.
+        Ongoing events end with the processor that created them.
 
         What counts as the old name is what the database has now: this object may have been loaded long ago.
         """
         only = options.get("update_fields")
-        if only is not None and "slug" not in only:
+        if only is not None and not {"slug", "enabled", "processors"} & set(only):
             super().save(**options)
             return
         with transaction.atomic():
@@ -283,6 +284,19 @@ class Camera(StreamFields):
             if before and before != self.slug:
                 archive.move(before, self.slug)
                 archive.rename_in_webhooks(before, self.slug)
+            elif stored is not None:
+                self._end_events_of(stored)
+
+    def _end_events_of(self, before: "Camera") -> None:
+        """End the ongoing events of processors that this camera no longer has."""
+        from ninjacam.models.event import PROCESSOR
+        from ninjacam.models.ongoing import end_ongoing
+
+        removed = set(before.processors or ()) - set(self.processors or ())
+        if before.enabled and not self.enabled:
+            end_ongoing(self.slug, PROCESSOR)
+        elif removed:
+            end_ongoing(self.slug, PROCESSOR, removed)
 
     def clean(self) -> None:
         if self.record == self.Record.SCHEDULE and not self.record_schedule:

@@ -26,6 +26,8 @@ MAX_UNRANKED = 5000
 FAR_NS = 1 << 62
 ENGINE = "engine"
 """Source of events that only the engine creates and ends."""
+PROCESSOR = "processor"
+"""Source of events that processors create."""
 Windows = tuple[tuple[int, int], ...]
 
 

@@ -1,7 +1,5 @@
 """The ready-made processor `motion`: one event for each movement."""
 
-from uuid import uuid4
-
 from pydantic import BaseModel, Field
 
 from ninjacam import Box, Frame, Processor, Result, events, processor
@@ -62,9 +60,7 @@ class Motion(Processor):
         sighting = events.Sighting.of(box, frame, zones=tuple(sorted(self.zones)))
         if "motion" not in self.events:
             now_ns = frame.captured_ns
-            self.events.begin(
-                "motion", "motion", key=uuid4().hex, start_ns=now_ns, now_ns=now_ns, sighting=sighting
-            )
+            self.events.begin("motion", "motion", start_ns=now_ns, now_ns=now_ns, sighting=sighting)
         elif is_better:
             self.events.update("motion", sighting=sighting)
         self.best_share = max(self.best_share, area.share)

@@ -1,7 +1,5 @@
 """The ready-made processor `occupancy`: how many objects are in each zone, and which ones stay there for long."""
 
-from uuid import uuid4
-
 from pydantic import BaseModel, Field
 
 from ninjacam import Frame, Polygon, Processor, Result, Zone, events, processor
@@ -82,7 +80,6 @@ class Occupancy(Processor):
             self.events.begin(
                 (zone, stay.track),
                 "loitering",
-                key=uuid4().hex,
                 start_ns=stay.entered_ns,
                 now_ns=frame.captured_ns,
                 label=stay.label,

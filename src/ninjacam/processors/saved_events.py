@@ -7,6 +7,7 @@ begun or ended, and `ninjacam.processor_writer` writes both together. The next i
 from collections.abc import Hashable
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from ninjacam import Processor, events
 from ninjacam.core.errors import InvalidError
@@ -48,12 +49,14 @@ class SavedEvents:
         return list(self._events)
 
     def begin(
-        self, name: Hashable, kind: str, *, key: str, start_ns: int, now_ns: int, **fields: Any
+        self, name: Hashable, kind: str, *, start_ns: int, now_ns: int, **fields: Any
     ) -> events.OngoingEvent:
         """Begin an event. `now_ns`: capture time of the frame; a start after it is from before the clock was set back.
         Others: as for `events.begin`.
         """
         start_ns = min(start_ns, now_ns)
+        # If the processor is removed from the camera, its events are found by the beginning of their keys.
+        key = f"{self._processor.name}-{uuid4().hex}"
         event = events.resume(self._processor.camera, key)
         self._events[name] = event, start_ns
         self._save(now_ns)

@@ -6,7 +6,6 @@ Not here: black, covered and frozen images, which are findings about the camera'
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -159,7 +158,7 @@ class _Alarm:
             lasts_ns = now.counted_ns - self.since.counted_ns
             if self._kind not in self._saved and lasts_ns >= self._options.after_s * 1e9:
                 start_ns, now_ns = self.since.captured_ns, now.captured_ns
-                self._saved.begin(self._kind, self._kind, key=uuid4().hex, start_ns=start_ns, now_ns=now_ns)
+                self._saved.begin(self._kind, self._kind, start_ns=start_ns, now_ns=now_ns)
         elif is_on is not None and self.since is not None:
             self._over_since = self._over_since or now
             over_ns = now.counted_ns - self._over_since.counted_ns
