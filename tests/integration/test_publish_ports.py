@@ -170,6 +170,31 @@ def test_a_publisher_that_ends_before_it_sends_leaves_its_place() -> None:
     in_client(scenario)
 
 
+def test_a_second_publisher_is_refused_and_the_first_one_continues() -> None:
+    async def scenario(opened: Ports, client: Client) -> None:
+        assert await client.ask("ANNOUNCE", body=SDP) == 200
+        second = await Client.connect(opened.rtsp.port)
+        assert await second.ask("ANNOUNCE", body=SDP) == 503
+        assert await second.is_closed()
+        await second.close()
+        assert await client.ask("SETUP", f"{URI}/streamid=0", Transport=TCP) == 200
+        assert await client.ask("RECORD") == 200
+
+    in_client(scenario)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"$\x09\xff\xff", b"PLAY rtsp://x/ RTSP/1.0\r\n"])
+def test_garbage_ends_the_connection_of_a_publisher_and_frees_its_place(garbage: bytes) -> None:
+    async def scenario(opened: Ports, client: Client) -> None:
+        assert await client.ask("ANNOUNCE", body=SDP) == 200
+        client.writer.write(garbage * (1_000_000 // len(garbage)))
+        assert await client.is_closed()
+        place = opened.places.find("right")
+        assert place is not None and place.publisher is None
+
+    in_client(scenario)
+
+
 def test_a_flood_of_requests_ends_the_connection() -> None:
     async def scenario(_: Ports, client: Client) -> None:
         client.writer.write(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n" * 1000)
