@@ -122,7 +122,7 @@ def test_a_phone_is_a_camera_and_another_browser_shows_its_pictures(stage: Stage
         product.sign_in(screen)
         screen.navigate(product.url("/cameras/pocket/"))
         assert len({screen.wait_for_stamp(PLAYER) for _ in range(3)}) >= 1
-        camera.until("/^\\d+ ms/.test(document.getElementById('figures').textContent)", 20)
+        camera.until("/^[1-9]\\d* ms/.test(document.getElementById('figures').textContent)", 20)
         assert camera.js("location.pathname") not in link, "the link was renewed"
         camera.js("document.getElementById('stop').click()")
         product.wait_for_state("pocket", "reconnecting")
