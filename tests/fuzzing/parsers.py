@@ -26,14 +26,15 @@ from ninjacam.devices.http_device import MAX_PRESETS
 from ninjacam.discovery import http, mdns, neighbours, ssdp, ws_discovery
 from ninjacam.discovery.devices import Evidence, FoundDevice
 from ninjacam.hub.wire import MessageReader, encode_packet
-from ninjacam.onvif import imaging, media
+from ninjacam.onvif import device, imaging, media, ptz
+from ninjacam.onvif.client import OnvifClient, _date_time
 from ninjacam.onvif.events import read_event
 from ninjacam.onvif.soap import make_envelope, read_response
 from ninjacam.recordings.annotations import _parse_emsg, _place
 from ninjacam.recordings.reader import _read
 from ninjacam.recordings.repair import repair_file
 from ninjacam.sources.auth import Authenticator
-from ninjacam.sources.base import SourceStats
+from ninjacam.sources.base import SourceConfig, SourceStats
 from ninjacam.sources.browser.messages import AUDIO, VIDEO, FrameReader, frame, parse_claim, parse_tag
 from ninjacam.sources.ffmpeg_http import check_playlist
 from ninjacam.sources.jpeg_images import JpegImages
@@ -363,8 +364,14 @@ def read_soap(data: bytes) -> bool:
     )
     imaging.read_imaging(content, content)
     assert len(media._options("H264", content).sizes) <= 64
+    client = OnvifClient(SourceConfig("http://10.0.0.5/"))
+    services = client._of_services(content) | client._of_capabilities(content)
+    assert all(parse_url(address).host == "10.0.0.5" for address in services.values())
     for element in content.walk():
         read_event(element, 0.0, 10**18)
+        device._relay(element)
+        _date_time(element)
+        assert all(low < high for low, high in ptz._ranges(element).values())
     return True
 
 
@@ -479,7 +486,12 @@ SOAP = make_envelope(
     "</Encoding><Resolution><Width>640</Width><Height>360</Height></Resolution></VideoEncoderConfiguration>"
     "</t:Profiles>\n<n><Topic>tns1:VideoSource/MotionAlarm</Topic>"
     '<Message><Message UtcTime="2026-01-01T00:00:00Z"><Data><SimpleItem Name="State" Value="true"/></Data></Message>'
-    "</Message></n></r>"
+    "</Message></n>"
+    "<Service><Namespace>http://www.onvif.org/ver20/ptz/wsdl</Namespace><XAddr>http://10.0.0.9/ptz</XAddr></Service>"
+    "<PTZNode><SupportedPTZSpaces><ContinuousZoomVelocitySpace><XRange><Min>-1</Min><Max>1</Max></XRange>"
+    "</ContinuousZoomVelocitySpace></SupportedPTZSpaces></PTZNode><x><SystemDateAndTime><UTCDateTime>"
+    "<Time><Hour>1</Hour><Minute>2</Minute><Second>3</Second></Time>"
+    "<Date><Year>2026</Year><Month>1</Month><Day>2</Day></Date></UTCDateTime></SystemDateAndTime></x></r>"
 ).replace(b">", b">\n")
 TRANSPORT = [b"G\x01\0\x10" + bytes(184)] * 3
 AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x04\x68\xee\x3c\x80"]

@@ -1,21 +1,26 @@
 """The ports for publishers, with real sockets in one event loop: refusals, limits and broken publishers."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from ninjacam.capture.publishing import Publishing
+from ninjacam.conf import parse_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import SourceEndedError
 from ninjacam.sources import publish, publisher_port
 from ninjacam.sources.base import SourceConfig
-from ninjacam.sources.publish import Places, hash_key
+from ninjacam.sources.publish import Places, PublishPorts, hash_key
 from ninjacam.sources.publisher_port import MAX_OPENING_OF_ADDRESS, Connection, PublisherPort
 from ninjacam.sources.rtmp.amf import write_values
 from ninjacam.sources.rtmp.chunks import MAX_MESSAGE_BYTES, MessageType, write_message
 from ninjacam.sources.rtmp.publisher import RtmpPublisher
 from ninjacam.sources.rtsp.publisher import RtspPublisher
+from tests.harness.processes import free_port
 
 SDP = (
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
@@ -165,6 +170,31 @@ def test_a_publisher_that_ends_before_it_sends_leaves_its_place() -> None:
     in_client(scenario)
 
 
+def test_a_second_publisher_is_refused_and_the_first_one_continues() -> None:
+    async def scenario(opened: Ports, client: Client) -> None:
+        assert await client.ask("ANNOUNCE", body=SDP) == 200
+        second = await Client.connect(opened.rtsp.port)
+        assert await second.ask("ANNOUNCE", body=SDP) == 503
+        assert await second.is_closed()
+        await second.close()
+        assert await client.ask("SETUP", f"{URI}/streamid=0", Transport=TCP) == 200
+        assert await client.ask("RECORD") == 200
+
+    in_client(scenario)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"$\x09\xff\xff", b"PLAY rtsp://x/ RTSP/1.0\r\n"])
+def test_garbage_ends_the_connection_of_a_publisher_and_frees_its_place(garbage: bytes) -> None:
+    async def scenario(opened: Ports, client: Client) -> None:
+        assert await client.ask("ANNOUNCE", body=SDP) == 200
+        client.writer.write(garbage * (1_000_000 // len(garbage)))
+        assert await client.is_closed()
+        place = opened.places.find("right")
+        assert place is not None and place.publisher is None
+
+    in_client(scenario)
+
+
 def test_a_flood_of_requests_ends_the_connection() -> None:
     async def scenario(_: Ports, client: Client) -> None:
         client.writer.write(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n" * 1000)
@@ -203,6 +233,38 @@ def test_rtmp_that_is_not_a_publisher_is_closed(data: bytes) -> None:
         assert place is not None and place.publisher is None
 
     in_client(scenario, rtsp=False)
+
+
+def test_a_publisher_without_encryption_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(_: Ports, client: Client) -> None:
+        assert await client.ask("OPTIONS") == 200
+
+    in_client(scenario)
+    (record,) = [each for each in caplog.records if "without encryption" in each.getMessage()]
+    assert record.levelname == "WARNING" and record.getMessage().startswith("RTSP: 127.0.0.1 ")
+
+
+def test_ports_are_closed_unless_they_are_enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not parse_settings({"DATA_DIR": tmp_path}).publish_ports.is_open
+    listen, opened = publisher_port._listen, list[int]()
+
+    def note(host: str, port: int) -> socket.socket:
+        opened.append(port)
+        return listen(host, port)
+
+    monkeypatch.setattr(publisher_port, "_listen", note)
+
+    async def open_ports(ports: PublishPorts) -> None:
+        publishing = Publishing(tmp_path)
+        await publishing.open(ports)
+        await asyncio.sleep(0.1)
+        await publishing.close()
+
+    asyncio.run(open_ports(PublishPorts()))
+    assert opened == []
+    port = free_port()
+    asyncio.run(open_ports(PublishPorts("127.0.0.1", rtsp_port=port)))
+    assert opened == [port]
 
 
 def test_tls_without_a_certificate_is_refused_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:

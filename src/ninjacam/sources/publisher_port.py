@@ -136,11 +136,7 @@ class PublisherPort:
                     lambda: protocol, accepted, ssl=context
                 )
                 if not is_tls:
-                    logger.info(
-                        "%s: %s connects without encryption",
-                        self._name,
-                        host,
-                    )
+                    logger.warning("%s: %s connects without encryption", self._name, host)
                 while not connection.is_publishing:
                     await asyncio.wait((connection.ended,), timeout=_LOOK_S)
                     if connection.ended.done():

@@ -80,7 +80,13 @@ def test_an_image_is_taken_once_of_a_device_without_a_password(
         return ProbeResult(ok=True, codec="h264", width=640, height=360, jpeg=b"JPEG")
 
     monkeypatch.setattr(discovery, "probe_source", probe)
-    child(prints(DEVICE, DEVICE, {**DEVICE, "address": "10.0.0.9", "streams": []}, DONE))
+    stream: dict[str, Any] = DEVICE["streams"][0]  # type: ignore[index] # a list
+    locked = [{**stream, "url": "rtsp://10.0.0.8/cam", "state": state} for state in ("locked", "guess")]
+    others = [
+        {**DEVICE, "address": "10.0.0.8", "streams": locked},
+        {**DEVICE, "address": "10.0.0.9", "streams": []},
+    ]
+    child(prints(DEVICE, DEVICE, *others, DONE))
     events = collect(start_search(OPERATOR))
     assert probed == ["rtsp://10.0.0.5/cam"]
     assert [event["jpeg_base64"] for event in events if event["event"] == "image"] == ["SlBFRw=="]

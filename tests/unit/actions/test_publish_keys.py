@@ -1,7 +1,9 @@
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client, override_settings
 
 from ninjacam.actions.publish_keys import create_publish_key, revoke_publish_key
@@ -70,6 +72,17 @@ def test_encrypted_urls_come_first(drone: Camera) -> None:
     assert [url.partition(":")[0] for url in urls] == ["rtmps", "rtsps", "rtmp", "rtsp"]
     assert urls[0] == "rtmps://[::1]:1935/publish/np_1_2"
     assert publish_urls("np_1_2", "host") == []
+
+
+def test_the_command_warns_if_a_publisher_cannot_encrypt() -> None:
+    def warnings(slug: str, **certificate: str) -> str:
+        told = StringIO()
+        with override_settings(NINJACAM={"RTMP_PORT": 1935, **certificate}):
+            call_command("ninjacam_add", slug, "push:", stdout=StringIO(), stderr=told)
+        return told.getvalue()
+
+    assert "unencrypted" in warnings("drone")
+    assert warnings("roof", TLS_CERTIFICATE="server.pem") == ""
 
 
 class TestPage:

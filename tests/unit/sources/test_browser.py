@@ -25,6 +25,8 @@ from ninjacam.sources.publish import CLAIM_S, Places, PublishPlace, hash_key
 from ninjacam.testing.clock import FakeClock
 from tests.unit.sources.phone_support import AVCC, KEY_FRAME, MU_LAW, tag
 from tests.unit.sources.test_publish import in_loop
+from tests.unit.sources.test_rtmp import HVCC, nal
+from tests.unit.sources.test_rtsp_parts import IDR5
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
@@ -213,6 +215,19 @@ async def test_endless_audio_before_the_first_frame_takes_no_memory(clock: FakeC
         assert tracemalloc.get_traced_memory()[1] < 2 << 20
     finally:
         tracemalloc.stop()
+    await page.end()
+
+
+@in_loop
+async def test_a_publisher_may_change_its_codec(clock: FakeClock) -> None:
+    page = Page(clock)
+    await page.claim()
+    page.send(tag(AUDIO, 0, MU_LAW), tag(VIDEO, 0, AVCC), tag(VIDEO, 40, KEY_FRAME))
+    await page.run()
+    page.send(tag(VIDEO, 80, b"\x1c\0\0\0\0" + HVCC), tag(VIDEO, 80, b"\x1c\x01\0\0\0" + nal(IDR5)))
+    assert [packet.codec for packet in page.packets] == [Codec.H264, Codec.H265]
+    assert [track.codec for track in page.publisher.tracks] == [Codec.H265, Codec.PCMU]
+    assert not page.transport.closed
     await page.end()
 
 

@@ -23,6 +23,7 @@ from ninjacam.sources.rtmp.chunks import (
 from ninjacam.sources.rtmp.media import FlvMedia
 from ninjacam.sources.rtmp.publisher import RtmpPublisher
 from ninjacam.testing.packets import H264_PPS, h264_sps
+from tests.unit.sources.test_rtsp_parts import IDR5, PPS5, SPS5
 
 H264_SPS = h264_sps(1280, 720)
 CONNECT = ("connect", 1.0, {"app": "publish", "nested": {"list": [True, None, "x"]}})
@@ -168,6 +169,15 @@ AVCC = (
     b"\x01" + H264_SPS[1:4] + b"\xff\xe1"
     + len(H264_SPS).to_bytes(2, "big") + H264_SPS + b"\x01" + len(H264_PPS).to_bytes(2, "big") + H264_PPS
 )  # fmt: skip
+VPS5 = b"\x40\x01\x0c\x01\xff\xff"
+HVCC = (
+    b"\x01"
+    + bytes(20)
+    + b"\x03\x03"
+    + b"".join(
+        bytes((data[0] >> 1, 0, 1)) + len(data).to_bytes(2, "big") + data for data in (VPS5, SPS5, PPS5)
+    )
+)
 KEY = b"\x65\x88\x84\x00\x10"
 OTHER = b"\x41\x9a\x00\x10"
 
@@ -199,6 +209,22 @@ class TestMedia:
         media.take_video(b"\x93avc1" + nal(KEY), 40, 2)
         media.take_video(b"\xa1avc1\0\0\x28" + nal(OTHER), 80, 2)
         assert [packet.pts for packet in packets] == [40 * 90, 120 * 90]
+
+    def test_h265_is_read_in_both_headers_and_may_replace_h264(self) -> None:
+        for description, frame in (
+            (b"\x90hvc1" + HVCC, b"\x93hvc1" + nal(IDR5)),
+            (b"\x1c\x00\0\0\0" + HVCC, b"\x1c\x01\0\0\0" + nal(IDR5)),
+        ):
+            media, packets, _ = self.make()
+            media.take_video(b"\x17\x00\0\0\0" + AVCC, 0, 1)
+            media.take_video(b"\x17\x01\0\0\0" + nal(KEY), 0, 2)
+            media.take_video(description, 40, 3)
+            media.take_video(frame, 40, 4)
+            assert media.video is not None and media.video.codec is Codec.H265
+            assert [packet.codec for packet in packets] == [Codec.H264, Codec.H265]
+            key = packets[1]
+            assert key.flags & Flags.KEY and SPS5 in key.data and key.data.endswith(IDR5)
+            assert (key.width_px, key.height_px) == (media.video.width_px, media.video.height_px) != (0, 0)
 
     def test_times_wrap_around_after_49_days(self) -> None:
         media, packets, _ = self.make()

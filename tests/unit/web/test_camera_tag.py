@@ -41,6 +41,11 @@ def test_the_tag_renders_a_player_and_its_script(door: Camera, admin: User) -> N
     assert '<script type="module" src="/static/ninjacam/player/player.js"></script>' in page
 
 
+def test_the_tag_names_a_stream_or_a_width(door: Camera, admin: User) -> None:
+    assert ' stream="sub">' in render('{% camera "door" stream="sub" %}', admin)
+    assert ' width="320">' in render('{% camera "door" width=320 %}', admin)
+
+
 def test_the_script_is_included_once_per_page(door: Camera, admin: User) -> None:
     page = render('{% camera "door" %}{% camera door %}', admin, door=door)
     assert page.count("<script type=") == 1
