@@ -398,6 +398,17 @@ def test_the_names_of_four_cameras_stay_visible(tab: Tab, world: World) -> None:
     assert tab.js(covered) == []
 
 
+def test_offline_cameras_stay_visible_in_dark_mode(tab: Tab, world: World) -> None:
+    tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    tab.navigate(world.product.url("/"))
+    tab.until(f"document.querySelectorAll('ninjacam-player').length === 5 && Boolean({PLAYER}.shadowRoot)")
+    color = "getComputedStyle({}).backgroundColor.match(/\\d+/g).map(Number)"
+    offline = "document.querySelector('ninjacam-player[camera=yard]')"
+    tile, page = (tab.js(color.format(element)) for element in (offline, "document.body"))
+    assert max(page) < 40, "the page is dark"
+    assert sum(tile) > sum(page) + 30, (tile, page)
+
+
 def test_sound_is_played_in_sync_once_it_is_unmuted(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/loud/")
     seek(tab, world, 25)

@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 
 from ninjacam.asgi import get_application
 from ninjacam.conf import get_settings
+from ninjacam.core.limits import keep_files_private
 from ninjacam.core.server_certificate import ServerCertificate
 from ninjacam.project import application_path
 
@@ -136,6 +137,7 @@ def run(config: uvicorn.Config, listener: socket.socket) -> None:
 
 
 def main() -> None:
+    keep_files_private()
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()

@@ -154,6 +154,21 @@ def test_the_state_is_that_of_the_engine(admin_user: User, camera: Camera, run_d
     assert states() == [("main", "disabled", 0), ("sub", "disabled", 0), ("tiny", "disabled", 0)]
 
 
+def test_only_users_who_may_configure_a_camera_read_the_address_of_a_stream_in_its_error(
+    viewer: User, admin_user: User, camera: Camera, run_dir: Path
+) -> None:
+    Stream.objects.create(camera=camera, name="sub", url="rtsp://10.0.0.9/x")
+    error = {"code": "connection_refused", "message": "10.0.0.9 refuses port 554.", "retryable": True}
+    report = {"door": {"state": "live", "streams": {"sub": {"state": "reconnecting", "error": error}}}}
+    (run_dir / "status.json").write_text(json.dumps({"updated_ns": time.time_ns(), "cameras": report}))
+    for path in (f"{STREAMS}?camera=door", f"{CAMERAS}/door", "/cameras/door/"):
+        shown = signed_in(viewer).get(path).content.decode()
+        assert "sub" in shown and "10.0.0.9" not in shown, path
+    (sub,) = (each for each in signed_in(viewer).get(STREAMS).json()["items"] if each["name"] == "sub")
+    assert sub["error"]["message"] == "The camera refuses the connection."
+    assert "10.0.0.9 refuses port 554." in signed_in(admin_user).get(STREAMS).content.decode()
+
+
 def test_changes_of_streams_are_on_record(
     viewer: User, camera: Camera, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """The limits that apply to every request that the server passes on."""
 
 import asyncio
+import resource
 from typing import Any
 
 import pytest
@@ -120,6 +121,22 @@ def test_only_errors_of_closed_connections_are_dropped() -> None:
     cycle.transport.closing = False
     with pytest.raises(RuntimeError):
         asyncio.run(run(cycle))
+
+
+def test_the_limit_of_open_files_is_raised_at_the_start() -> None:
+    """Each connection is a file. Many systems start a process with a limit of 1024."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        asyncio.run(create_front_door())
+        wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == wanted
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+
+
+async def create_front_door() -> FrontDoor:
+    return FrontDoor(object(), None)
 
 
 @override_settings(NINJACAM={"NO_SUCH_KEY": 1}, ROOT_URLCONF="tests.integration.live_site.urls")

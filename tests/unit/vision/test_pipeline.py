@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,6 +174,24 @@ def test_a_view_that_fails_shows_no_frame_that_was_not_processed(tmp_path: Path)
     is_working = False
     blue, green, red = show()
     assert 40 < green < 80 and max(blue, red) < 20, "the last processed image"
+
+
+def test_the_image_of_a_lost_camera_has_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All viewers of the view see it."""
+    drawn: list[str] = []
+
+    def message_image(title: str, lines: list[str], background: Any) -> Any:
+        drawn.extend([title, *lines])
+        return np.zeros((36, 64, 3), np.uint8)
+
+    monkeypatch.setattr("ninjacam.vision.views.message_image", message_image)
+    clock, published = FakeClock(), list[Packet]()
+    context = context_of(tmp_path, lambda _: [], published, clock=clock)
+    context.shared.variants = (Variant(StreamRequest("numbers", Codec.MJPEG), Channel(LIVE)),)
+    error = {"code": "connection_refused", "message": "10.0.0.5 refuses port 554.", "retryable": True}
+    lost = StreamInfo("door", state=CameraState.RECONNECTING, error=error)
+    ViewMaker("numbers", context).make(replace(view_input(0, clock), frame=None, info=lost))
+    assert drawn[-1] == "The camera refuses the connection." and "10.0.0.5" not in "".join(drawn)
 
 
 def test_only_the_values_of_the_last_frame_are_kept(tmp_path: Path) -> None:
