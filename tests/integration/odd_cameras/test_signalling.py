@@ -75,11 +75,12 @@ class KeepAlive(OddCamera):
     """GET_PARAMETER is advertised but refused, and only a successful request keeps the session alive.
 
     The session continues (themactep/thingino-firmware#490), or the refusal has the CSeq of the previous request
-    (scottlamb/retina#133, #136).
+    (scottlamb/retina#133, #136). `challenge`: the WWW-Authenticate header of the refusal.
     """
 
     session_parameters = ";timeout=1"
     refusal = "454 Session Not Found"
+    challenge = ""
     refused = ("GET_PARAMETER",)
     late_number = False
     enough = 110
@@ -89,7 +90,8 @@ class KeepAlive(OddCamera):
             if not self.refusal:
                 return None
             number = int(request.headers["cseq"]) - self.late_number
-            return self.reply(request, self.refusal, cseq=number)
+            headers = [f"WWW-Authenticate: {self.challenge}"] if self.challenge else []
+            return self.reply(request, self.refusal, *headers, cseq=number)
         self.heard_s = asyncio.get_running_loop().time()
         return await super().answer(client, request)
 
@@ -467,6 +469,7 @@ CAMERAS = [
     KeepAlive("454"),
     KeepAlive("400 to the request before", refusal="400 Bad Request", late_number=True),
     KeepAlive("501", refusal="501 Not Implemented"),
+    KeepAlive("401, another login method", refusal="401 Unauthorized", challenge="Negotiate"),
     KeepAlive("unanswered", refusal="", session_parameters=";timeout=2"),
     KeepAlive("OPTIONS", refused=("none",), public="OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"),
     KeepAlive("without Public", refused=("none",), public=""),
