@@ -440,7 +440,7 @@ class Goodbye(OddCamera):
 class StaleSession(OddCamera):
     """Packets of an ended session continue in the new connection, on the same channel (scottlamb/retina#17).
 
-    Either SETUP names the right SSRC, or RTP-Info the right sequence number.
+    Either SETUP names the right SSRC, or RTP-Info the right SSRC or sequence number.
     """
 
     announced = "ssrc"
@@ -450,13 +450,17 @@ class StaleSession(OddCamera):
         return answer if self.announced == "ssrc" else re.sub(rb";ssrc=\w+", b"", answer)
 
     async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
-        info = f"RTP-Info: url={request.url}track0;seq={self.first_sequence};rtptime={self.timestamp(0)}"
-        headers = [info] if self.announced == "sequence" else []
+        what = {"sequence": f"seq={self.first_sequence}", "ssrc in RTP-Info": f"ssrc={self.ssrc:08X}"}
+        info = f"RTP-Info: url={request.url}track0;{what.get(self.announced)};rtptime={self.timestamp(0)}"
+        headers = [info] if self.announced in what else []
         return self.reply(request, "200 OK", f"Session: {self.session}", *headers)
 
     def burst(self, client: OddClient, number: int, out: bytes) -> None:
-        old = RTP_HEADER.pack(0x80, 96, 40_000 + number, 777_000_000 + number * 3600, 0xDEAD0001)
-        client.send(self.frame(client, old, b"\x41\x9a" + bytes(200)) + out)
+        old = b""
+        for sequence in range(40_000 + 10 * number, 40_010 + 10 * number):
+            header = RTP_HEADER.pack(0x80, 96, sequence & 0xFFFF, 777_000_000 + number * 3600, 0xDEAD0001)
+            old += self.frame(client, header, b"\x41\x9a" + bytes(200))
+        client.send(old + out)
 
 
 CAMERAS = [
@@ -554,6 +558,7 @@ CAMERAS = [
     BadParameterSets(),
     StaleSession("SSRC"),
     StaleSession("sequence number", announced="sequence"),
+    StaleSession("SSRC in RTP-Info", announced="ssrc in RTP-Info"),
 ]  # fmt: skip
 
 
