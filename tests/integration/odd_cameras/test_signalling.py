@@ -644,6 +644,18 @@ def test_a_login_in_a_redirect_is_used_for_its_target(host: str, login: str) -> 
     run_steadily(go())
 
 
+def test_a_login_in_a_redirect_is_not_used_for_the_next_target() -> None:
+    async def go() -> None:
+        async with Realm() as target, Redirects() as second, Redirects() as first:
+            first.to = f"rtsp://admin:secret@127.0.0.1:{second.port}/cam0"
+            second.to = f"rtsp://127.0.0.1:{target.port}/cam0"
+            seen = await watch(first.url(), lambda seen: seen.errors)
+        assert seen.errors[0][0] == "AuthenticationError", str(seen)
+        assert not any("authorization" in request.headers for request in target.requests)
+
+    run_steadily(go())
+
+
 def test_a_camera_that_ends_the_session_is_reopened_when_its_media_stop() -> None:
     class Ends(OddCamera):
         def burst(self, client: OddClient, number: int, out: bytes) -> None:
