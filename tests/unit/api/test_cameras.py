@@ -293,6 +293,7 @@ def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> N
                 "error": {"code": "timeout", "message": "No answer.", "retryable": True}, "last_video_ns": 10**18,
                 "notices": [{"code": "waiting_for_key_frame", "message": "Waiting for a key frame."}],
                 "frames_skipped": 70, "packets_ignored": 3, "clock_rate": 0.6,
+                "sequence_restarts": 2, "frames_dropped": 4,
             }
         },
     )  # fmt: skip
@@ -302,6 +303,8 @@ def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> N
         {"code": "waiting_for_key_frame", "message": "Waiting for a key frame."}
     ]
     assert (answer["health"]["frames_skipped"], answer["health"]["clock_rate"]) == (70, 0.6)
+    counters = ("packets_ignored", "sequence_restarts", "frames_dropped")
+    assert [answer["health"][name] for name in counters] == [3, 2, 4]
     assert answer["health"]["width_px"] == 1280 and answer["health"]["last_video_at"].startswith("2001-09-09")
 
 
