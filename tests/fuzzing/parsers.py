@@ -4,11 +4,14 @@ Each raises only its own typed errors, which are caught here, and then still rea
 are in `tests/trials/test_fuzz_media.py`.
 """
 
+import asyncio
+import atexit
 import os
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,14 @@ from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import annexb_from_config
 from ninjacam.codecs.sps import parse_sps
 from ninjacam.containers.mp4 import encode_emsg
-from ninjacam.core.errors import CommandError, ConfigError, DecodeError, NinjacamError, SourceError
+from ninjacam.core.errors import (
+    CommandError,
+    ConfigError,
+    DecodeError,
+    NinjacamError,
+    SourceEndedError,
+    SourceError,
+)
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.core.streams import MAX_STREAMS
 from ninjacam.devices import axis, dahua
@@ -44,6 +54,8 @@ from ninjacam.sources.rtmp.amf import read_values, write_values
 from ninjacam.sources.rtmp.chunks import ChunkReader, MessageType, write_control, write_message
 from ninjacam.sources.rtmp.media import FlvMedia
 from ninjacam.sources.rtsp.back_channel import choose_format
+from ninjacam.sources.rtsp.connection import RtspConnection
+from ninjacam.sources.rtsp.jpeg import jfif_header, parse_extension
 from ninjacam.sources.rtsp.messages import parse_head
 from ninjacam.sources.rtsp.rtcp import parse_rtcp
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
@@ -57,7 +69,7 @@ from tests.unit.discovery.messages import PAGE as DISCOVERED_PAGE
 from tests.unit.recordings.recording_support import Recorded, encoded, stamped
 from tests.unit.sources.phone_support import AAC_CONFIG, AAC_FRAME, KEY_FRAME, MU_LAW, tag
 from tests.unit.sources.phone_support import AVCC as AVCC_TAG
-from tests.unit.sources.rtp_support import SPS, Sink
+from tests.unit.sources.rtp_support import SPS, Sink, interleaved, rtp
 from tests.unit.sources.test_multipart import HEAD, PICTURES
 from tests.unit.sources.test_rtsp_parts import SDP, SPS5
 
@@ -195,6 +207,55 @@ def read_head(data: bytes) -> bool:
     except SourceError:
         return False
     return True
+
+
+@cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
+
+
+def read_rtsp(data: bytes) -> bool:
+    """The byte stream of a session: messages and interleaved packets."""
+
+    async def play() -> bool:
+        connection = RtspConnection(FakeClock(), "camera")
+        packets = 0
+
+        def take(view: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
+            nonlocal packets
+            packets += 1
+            assert 4 <= start <= stop <= end <= len(view)
+            return stop
+
+        connection.handle(0, take)
+        connection.handle(1, take)
+        answer = asyncio.ensure_future(connection.request("DESCRIBE", "rtsp://camera/", {}))
+        await asyncio.sleep(0)
+        for at in range(0, len(data), 151):
+            room = connection.get_buffer(-1)
+            piece = data[at : at + 151]
+            room[: len(piece)] = piece
+            connection.buffer_updated(len(piece))
+            if connection.ended.done():
+                assert isinstance(connection.ended.exception(), SourceError)
+                break
+        connection.fail(SourceEndedError("The input is over."))
+        (outcome,) = await asyncio.gather(answer, return_exceptions=True)
+        if isinstance(outcome, BaseException):
+            assert isinstance(outcome, SourceError)
+            return False
+        return outcome.status == 200 and packets > 0
+
+    return event_loop().run_until_complete(play())
+
+
+def read_jpeg_extension(data: bytes) -> bool:
+    extension = parse_extension(int.from_bytes(data[:2], "big"), data[2:])
+    made = jfif_header(1, 8, 8, bytes(64), 0, 0, extension)
+    assert made.startswith(b"\xff\xd8") and len(made) < 1000 + len(data)
+    return bool(extension.frame)
 
 
 def read_sdp(data: bytes) -> bool:
@@ -469,6 +530,23 @@ ANSWER = (
     b'WWW-Authenticate: Digest realm="The door", nonce="12ab", qop="auth,auth-int", algorithm=SHA-256\r\n'
     b"WWW-Authenticate: Basic realm=x\r\nLocation: http://u:p@camera:80/a?b\r\nSession: 12;timeout=60\r\n\r\n"
 )
+SESSION = [
+    b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n",
+    b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(SDP),
+    SDP,
+    *(interleaved([rtp(number, number * 3600, bytes(90), marker=True)]) for number in range(4)),
+    b"OPTIONS rtsp://camera/ RTSP/1.0\r\nCSeq: 7\r\n\r\n",
+    b"$\1" + len(RTCP[0]).to_bytes(2, "big") + RTCP[0],
+    b"RTSP/1.0 200 OK\r\nCSeq: 2\r\nContent-Length: 3\r\n\r\nabc",
+    interleaved([rtp(4, 4 * 3600, bytes(90), marker=True)]),
+]
+JPEG_EXTENSION = [
+    b"\xff\xd8",
+    b"\xff\xff",
+    b"\xff\xdb\0\x43\0" + bytes(64),
+    b"\xff\xc0\0\x11\x08\1\0\1\0\3\1\x22\0\2\x11\1\3\x11\1",
+    b"\xff\xdd\0\4\0\4",
+]
 BACK_CHANNEL = (
     b"m=audio 0 RTP/AVP 0 97 102\na=rtpmap:97 MPEG4-GENERIC/16000/1\na=rtpmap:102 PCMA/16000\na=ptime:40\n"
     b"a=control:trackID=2\na=sendonly\n"
@@ -504,6 +582,8 @@ PARSERS = {
     "publishing page": Parser(page_pieces(), read_page),
     "chunks": Parser([chunk(PART), chunk(PICTURES[0]), b"0\r\n\r\n"], read_chunks),
     "head": Parser(lines(ANSWER), read_head),
+    "rtsp": Parser(SESSION, read_rtsp),
+    "jpeg extension": Parser(JPEG_EXTENSION, read_jpeg_extension),
     "sdp": Parser(lines(SDP), read_sdp),
     "back channel": Parser(lines(SDP + BACK_CHANNEL), read_back_channel),
     "url": Parser([b"rtsp:", b"//", b"u:p@", b"[::1]", b":554", b"/a", b"?b=c"], read_url),

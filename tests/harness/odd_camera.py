@@ -183,7 +183,7 @@ class OddCamera(_Server):
         if number != "":
             lines.append(f"CSeq: {number}")
         lines += headers
-        content = body.encode()
+        content = body.encode("utf-8", "surrogateescape")
         if content:
             lines.append(f"Content-Length: {len(content)}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + content

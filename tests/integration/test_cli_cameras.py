@@ -159,6 +159,17 @@ def test_a_login_in_the_url_disappears_from_the_process_list(ninjacam: Ninjacam)
         assert b"The login in this URL was visible" in said and SECRET.encode() not in said
 
 
+def test_a_password_in_a_url_may_contain_unescaped_characters(ninjacam: Ninjacam) -> None:
+    done = ninjacam("add", "escapes", f"rtsp://u:/#?[%{SECRET}@192.0.2.7/1", "--no-check")
+    assert done.returncode == 0 and SECRET not in done.stdout + done.stderr
+    shown = ninjacam.show("escapes")
+    assert shown["has_credentials"] is True and shown["url"] == "rtsp://192.0.2.7/1"
+    refused = ninjacam("add", "ambiguous", f"rtsp://u:12/{SECRET}@cam/1", "--no-check")
+    assert refused.returncode == 1 and SECRET not in refused.stderr
+    assert "If the password contains one of / ? # [ @ :" in refused.stderr
+    assert ninjacam("show", "ambiguous").returncode == 1
+
+
 @pytest.mark.parametrize(
     "url", ["gopher://h/", "rtsp:///x", "rtsp://h:80000/x", "rtsp://h:0/x", "rtsp://169.254.169.254/x", "x"]
 )

@@ -47,16 +47,17 @@ class OtherCodec(H26xCamera):
 class SecondFormat(OddCamera):
     """The m= line lists two formats and the camera sends the second one (gortsplib#65).
 
-    `maps`: their rtpmap attributes.
+    `maps`: their rtpmap attributes. `first`: number of pictures that are sent in the first format.
     """
 
+    first = 0
     maps = "a=rtpmap:96 H264/90000\r\na=rtpmap:97 H264/90000\r\n"
 
     def sdp(self, request: OddRequest) -> str:
         return f"v=0\r\ns=s\r\nt=0 0\r\nm=video 0 RTP/AVP 96 97\r\n{self.maps}a=control:track0\r\n"
 
     def header(self, sequence: int, timestamp: int, *, marker: bool) -> bytes:
-        kind = 97 | (0x80 if marker else 0)
+        kind = (96 if timestamp < self.timestamp(self.first) else 97) | (0x80 if marker else 0)
         return RTP_HEADER.pack(0x80, kind, sequence & 0xFFFF, timestamp & 0xFFFF_FFFF, self.ssrc)
 
 
@@ -70,6 +71,21 @@ class Described(OddCamera):
         usual = super().sdp(request)
         assert self.usual in usual
         return usual.replace(self.usual, self.text)
+
+
+class WholeDescription(OddCamera):
+    """The SDP is as a camera sent it, with one video.
+
+    Without v= (go2rtc#679); a negative port and raw bytes in c= (Tuya C5, go2rtc#2316); s= in the section of the video
+    (AlexxIT/WebRTC#417); an m= line without a number (TP-Link, go2rtc#1278); c=IN alone (go2rtc#1426); a BOM, mixed
+    line ends and empty lines (scottlamb/retina#26, #33); "(null)" as format (rtsp-client-android#90); the control of
+    the session alone.
+    """
+
+    text = b""
+
+    def sdp(self, request: OddRequest) -> str:
+        return self.text.decode("utf-8", "surrogateescape")
 
 
 class ManyFormats(OddCamera):
@@ -288,13 +304,41 @@ class Password(Realm):
         super().__init__(password, password=password, login_in_url=f"admin:{password}@")
 
 
+SECTION = b"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track0\r\n"
+DESCRIPTIONS = {
+    "without v=": SECTION,
+    "negative port, raw bytes": b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=x\r\nt=0 0\r\nm=video -1353744643 RTP/AVP 96\r\n"
+    b"c=IN IP4 '&\xfe\xff\0\x80\r\na=rtpmap:96 H264/90000\r\na=control:track0\r\n",
+    "s= in the section": b"v=0\ns=R\ni=live\nt=0 0\na=control:*\n"
+    + SECTION.replace(b"\r\n", b"\n").replace(
+        b"a=rtpmap", b"c=IN IP4 0.0.0.0\ns=R\ni=live\na=range:npt=0-\na=rtpmap"
+    ),
+    "m= without a number": b"v=0\ns=s\nt=0 0\nm=application/MERCURY 0 RTP/AVP smart/1/90000\n"
+    b"a=rtpmap:95 MERCURY/90000\na=control:track3\nm=vana 0 RTP/AVP 108\n"
+    b"a=rtpmap:108 video.analysis/90000/500\na=control:track5\n" + SECTION,
+    "c=IN": b"v=0\r\no=- 1001 1 IN\r\ns=V\r\n"
+    + SECTION
+    + b"c=IN\r\na=recvonly\r\nm=application 0 RTP/AVP 107\r\n"
+    b"c=IN\r\na=control:x\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=fmtp:107 DecoderTag=h3c-v3 RTCP=0\r\n",
+    "BOM and mixed line ends": b"\xef\xbb\xbfv=0\no=- 1 1 IN IP4 1.2.3.4\r\na=x\ns=x\na=control:*\r\n\r\n"
+    + SECTION.replace(b"96\r\na", b"96\na").replace(b"90000", b"90000   ")
+    + b"a=fmtp:96\n\0\0",
+    "format (null)": b"v=0\r\ns=x\r\n"
+    + SECTION
+    + b"m=audio 0 RTP/AVP (null)\r\nc=IN IP4 0.0.0.0\r\na=rtpmap\r\n"
+    b"a=control:track=2\r\n",
+    "control of the session alone": b"v=0\r\ns=x\r\na=control:track0\r\n"
+    + SECTION.replace(b"a=control:track0\r\n", b""),
+}
 CAMERAS = [
+    *(WholeDescription(name, text=text) for name, text in DESCRIPTIONS.items()),
     OtherCodec("H.264"),
     OtherCodec("H.264, single sets", aggregates=False),
     OtherCodec("H.265", codec="hevc"),
     OtherCodec("H.265, single sets", codec="hevc", aggregates=False),
     SecondFormat("same codec"),
     SecondFormat("other codec", maps="a=rtpmap:96 H265/90000\r\na=rtpmap:97 H264/90000\r\n"),
+    SecondFormat("from the second key frame on", first=25),
     SecondFormat("first without rtpmap", maps="a=rtpmap:97 H264/90000\r\n"),
     *(
         Described(text, text=f"a=rtpmap:96 {text}")

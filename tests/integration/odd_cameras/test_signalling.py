@@ -75,11 +75,12 @@ class KeepAlive(OddCamera):
     """GET_PARAMETER is advertised but refused, and only a successful request keeps the session alive.
 
     The session continues (themactep/thingino-firmware#490), or the refusal has the CSeq of the previous request
-    (scottlamb/retina#133, #136).
+    (scottlamb/retina#133, #136). `challenge`: the WWW-Authenticate header of the refusal.
     """
 
     session_parameters = ";timeout=1"
     refusal = "454 Session Not Found"
+    challenge = ""
     refused = ("GET_PARAMETER",)
     late_number = False
     enough = 110
@@ -89,7 +90,8 @@ class KeepAlive(OddCamera):
             if not self.refusal:
                 return None
             number = int(request.headers["cseq"]) - self.late_number
-            return self.reply(request, self.refusal, cseq=number)
+            headers = [f"WWW-Authenticate: {self.challenge}"] if self.challenge else []
+            return self.reply(request, self.refusal, *headers, cseq=number)
         self.heard_s = asyncio.get_running_loop().time()
         return await super().answer(client, request)
 
@@ -176,6 +178,10 @@ class Channels(OddCamera):
             case "shouted":
                 return re.sub(rb"(Transport: )([^\r]*)", lambda m: m[1] + m[2].upper(), answer)
         return answer
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        sound = RTP_HEADER.pack(0x80, 8, number & 0xFFFF, number * 160, 0x5A5A) + b"\xd5" * 160
+        client.send(out + interleaved(client.channels[1], sound))
 
 
 class Realm(OddCamera):
@@ -357,11 +363,20 @@ class Control(OddCamera):
     """The camera accepts only one URL for its track.
 
     The URL exactly as the SDP writes it (GeoVision: scottlamb/retina#33), or the URL with the address that the client
-    connected to (NAT).
+    connected to (NAT). A control with a leading slash (Verint, go2rtc#1236); a base with a query (Vivotek,
+    RtspClientSharp#110; GW) or percent-escapes (Dahua). `base`: the Content-Base; "": none.
     """
 
     control = ""
     wanted = ""
+    base = "{url}/"
+
+    async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
+        base = self.base.format(url=request.url.rstrip("/"), here=f"rtsp://127.0.0.1:{self.port}")
+        headers = [f"Content-Base: {base}"] if base else []
+        return self.reply(
+            request, "200 OK", "Content-Type: application/sdp", *headers, body=self.sdp(request)
+        )
 
     def sdp(self, request: OddRequest) -> str:
         return super().sdp(request).replace("a=control:track0", f"a=control:{self.control}")
@@ -438,7 +453,7 @@ class Goodbye(OddCamera):
 class StaleSession(OddCamera):
     """Packets of an ended session continue in the new connection, on the same channel (scottlamb/retina#17).
 
-    Either SETUP names the right SSRC, or RTP-Info the right sequence number.
+    Either SETUP names the right SSRC, or RTP-Info the right SSRC or sequence number.
     """
 
     announced = "ssrc"
@@ -448,13 +463,17 @@ class StaleSession(OddCamera):
         return answer if self.announced == "ssrc" else re.sub(rb";ssrc=\w+", b"", answer)
 
     async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
-        info = f"RTP-Info: url={request.url}track0;seq={self.first_sequence};rtptime={self.timestamp(0)}"
-        headers = [info] if self.announced == "sequence" else []
+        what = {"sequence": f"seq={self.first_sequence}", "ssrc in RTP-Info": f"ssrc={self.ssrc:08X}"}
+        info = f"RTP-Info: url={request.url}track0;{what.get(self.announced)};rtptime={self.timestamp(0)}"
+        headers = [info] if self.announced in what else []
         return self.reply(request, "200 OK", f"Session: {self.session}", *headers)
 
     def burst(self, client: OddClient, number: int, out: bytes) -> None:
-        old = RTP_HEADER.pack(0x80, 96, 40_000 + number, 777_000_000 + number * 3600, 0xDEAD0001)
-        client.send(self.frame(client, old, b"\x41\x9a" + bytes(200)) + out)
+        old = b""
+        for sequence in range(40_000 + 10 * number, 40_010 + 10 * number):
+            header = RTP_HEADER.pack(0x80, 96, sequence & 0xFFFF, 777_000_000 + number * 3600, 0xDEAD0001)
+            old += self.frame(client, header, b"\x41\x9a" + bytes(200))
+        client.send(old + out)
 
 
 CAMERAS = [
@@ -467,6 +486,7 @@ CAMERAS = [
     KeepAlive("454"),
     KeepAlive("400 to the request before", refusal="400 Bad Request", late_number=True),
     KeepAlive("501", refusal="501 Not Implemented"),
+    KeepAlive("401, another login method", refusal="401 Unauthorized", challenge="Negotiate"),
     KeepAlive("unanswered", refusal="", session_parameters=";timeout=2"),
     KeepAlive("OPTIONS", refused=("none",), public="OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"),
     KeepAlive("without Public", refused=("none",), public=""),
@@ -539,6 +559,25 @@ CAMERAS = [
     Control("query only", control="?ctype=video", wanted="{here}/cam0/?ctype=video"),
     Control("query instead of the query", path="/cam0?a=1", control="?ctype=video", wanted="{here}/cam0?ctype=video"),
     Control("all", control="*", wanted="{here}/cam0/"),
+    Control("query only, no base", path="/", base="", control="?ctype=video", wanted="{here}/?ctype=video"),
+    Control("slash", path="/a/1", base="{here}/", control="/a/1", wanted="{here}/a/1"),
+    Control("slash, no path", path="", base="{here}", control="/test", wanted="{here}/test"),
+    Control("behind a query", path="/s.sdp?profile=a", base="", control="t=2", wanted="{here}/s.sdp?profile=a/t=2"),
+    Control(
+        "behind a query in the base",
+        path="/H264?channel=1&subtype=0",
+        base="{url}",
+        control="video",
+        wanted="{here}/H264?channel=1&subtype=0/video",
+    ),
+    Control(
+        "percent-escapes",
+        path="/dss/cameraid=1000193%241%26substream=1?token=69154&trackID=0",
+        base="{url}",
+        control="trackID=0",
+        wanted="{here}/dss/cameraid=1000193%241%26substream=1?token=69154&trackID=0/trackID=0",
+    ),
+    Control("query without ?", path="/user=a&pw=B!&c=1", base="", control="t=5", wanted="{here}/user=a&pw=B!&c=1/t=5"),
     Control("before the query", path="/cam0?a=1", control="track0", wanted="{here}/cam0/track0?a=1"),
     BackChannel("video", video="a=sendonly\r\n"),
     BackChannel("before", sounds=("back", "alaw")),
@@ -551,6 +590,7 @@ CAMERAS = [
     BadParameterSets(),
     StaleSession("SSRC"),
     StaleSession("sequence number", announced="sequence"),
+    StaleSession("SSRC in RTP-Info", announced="ssrc in RTP-Info"),
 ]  # fmt: skip
 
 
@@ -558,6 +598,8 @@ CAMERAS = [
 def test_unusual_responses_do_not_affect_the_stream(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
+    if isinstance(camera, Channels):
+        assert len(seen.sounds) > 40, "the audio arrives too"
     if isinstance(camera, LateSession):
         assert camera.kept >= 1
     if isinstance(camera, BackChannel) and camera.sounds:
@@ -602,6 +644,18 @@ def test_a_login_in_a_redirect_is_used_for_its_target(host: str, login: str) -> 
     run_steadily(go())
 
 
+def test_a_login_in_a_redirect_is_not_used_for_the_next_target() -> None:
+    async def go() -> None:
+        async with Realm() as target, Redirects() as second, Redirects() as first:
+            first.to = f"rtsp://admin:secret@127.0.0.1:{second.port}/cam0"
+            second.to = f"rtsp://127.0.0.1:{target.port}/cam0"
+            seen = await watch(first.url(), lambda seen: seen.errors)
+        assert seen.errors[0][0] == "AuthenticationError", str(seen)
+        assert not any("authorization" in request.headers for request in target.requests)
+
+    run_steadily(go())
+
+
 def test_a_camera_that_ends_the_session_is_reopened_when_its_media_stop() -> None:
     class Ends(OddCamera):
         def burst(self, client: OddClient, number: int, out: bytes) -> None:
@@ -614,5 +668,42 @@ def test_a_camera_that_ends_the_session_is_reopened_when_its_media_stop() -> Non
         async with Ends() as camera:
             seen = await watch(camera.url(), lambda seen: seen.errors)
         assert seen.errors[0] == ("SourceEndedError", "The camera ended the stream.")
+
+    run_steadily(go())
+
+
+class Teardown(OddCamera):
+    """TEARDOWN is refused, never answered, or the camera closes the connection instead."""
+
+    form = "refused"
+    enough = 20
+
+    async def on_teardown(self, client: OddClient, request: OddRequest) -> bytes | None:
+        return self.reply(request, "454 Session Not Found") if self.form == "refused" else None
+
+    async def after(self, client: OddClient, request: OddRequest) -> None:
+        if request.method != "TEARDOWN" or self.form == "closed":
+            await super().after(client, request)
+
+
+@pytest.mark.parametrize("form", ["refused", "never answered", "closed"])
+def test_a_camera_that_does_not_confirm_the_end_is_closed_at_once(form: str) -> None:
+    async def go() -> float:
+        async with Teardown(form=form) as camera:
+            seen = await watch(camera.url(), 20)
+            seen.assert_whole(20)
+            return asyncio.get_running_loop().time() - seen.pictures[-1].received_ns / 1e9
+
+    assert run_steadily(go()) < 1.5
+
+
+@pytest.mark.parametrize("host", ["[::1]", "localhost"])
+def test_an_address_may_be_a_name_or_ipv6(host: str) -> None:
+    """`localhost` may have an IPv6 address, which refuses the connection."""
+
+    async def go() -> None:
+        async with OddCamera(host="::1" if host == "[::1]" else "127.0.0.1") as camera:
+            seen = await watch(camera.url().replace(camera.host, host, 1))
+        seen.assert_whole()
 
     run_steadily(go())

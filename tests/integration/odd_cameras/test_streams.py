@@ -22,6 +22,7 @@ from tests.harness.odd_camera import (
     RTP_HEADER,
     OddCamera,
     OddClient,
+    OddHttpCamera,
     OddRequest,
     Payload,
     interleaved,
@@ -287,6 +288,24 @@ class LargePackets(OddCamera):
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         made = [piece for nal in nal_units(unit, drop=(9,)) for piece in whole_or_fragments(nal, 10_000)]
         return marked_last(made, timestamp)
+
+
+class CutPackets(OddCamera):
+    """The rest of a packet is never sent, and the next packet follows at once (old live555, moonfire-nvr#302)."""
+
+    enough = 140
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        if number in (40, 90):
+            out = out[:-900] if len(out) > 1000 else out[: len(out) // 2]
+        client.send(out)
+
+
+@pytest.mark.parametrize("camera", [CutPackets()], ids=repr)
+def test_a_packet_that_is_cut_off_does_not_end_the_connection(camera: OddCamera, watched: Watched) -> None:
+    seen = watched(camera)
+    assert len(seen.pictures) >= 140 and not seen.errors and not seen.status["reconnects"], str(seen)
+    assert not seen.decoded.errors and seen.disconts >= 2, str(seen)
 
 
 FRAMINGS = ("CR LF", "unknown channel", "empty", "zeros", "RTP among RTCP", "answers")
@@ -584,8 +603,11 @@ class JpegEvery6s(OddCamera):
         return 3_000_000 + number * 6 * 90_000
 
 
-@pytest.mark.parametrize("camera", [JpegEvery6s()], ids=repr)
-def test_one_frame_every_6_s_is_enough(camera: OddCamera, watched: Watched) -> None:
+HTTP_EVERY_6_S = OddHttpCamera("every 6 s", fps=1 / 6, enough=3, watch_s=25.0)
+
+
+@pytest.mark.parametrize("camera", [JpegEvery6s(), HTTP_EVERY_6_S], ids=repr)
+def test_one_frame_every_6_s_is_enough(camera: OddCamera | OddHttpCamera, watched: Watched) -> None:
     seen = watched(camera)
     assert camera.connections == 1 and len(seen.pictures) == 3 and not seen.errors, str(seen)
 

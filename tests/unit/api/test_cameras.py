@@ -44,6 +44,23 @@ def test_a_camera_is_added_read_changed_and_removed(admin_user: User) -> None:
     assert client.get(f"{CAMERAS}/gate").status_code == 404
 
 
+@pytest.mark.parametrize("password", ["pa/ss", "a#b", "a?b", "a[b", "50%", "p@s/s", "/#?[%"])
+def test_a_password_in_a_url_may_contain_unescaped_characters(admin_user: User, password: str) -> None:
+    body = {"slug": "gate", "url": f"rtsp://bob:{password}@10.0.0.8/x"}
+    assert send(signed_in(admin_user), "post", CAMERAS, body).json()["source"]["url"] == "rtsp://10.0.0.8/x"
+    source = Camera.objects.get().source()
+    assert (source.url, source.username, source.password) == ("rtsp://10.0.0.8/x", "bob", password)
+
+
+@pytest.mark.parametrize("url", ["rtsp://bob:12/secret@cam/x", "rtsp://bob:p@x/secret@cam/x"])
+def test_an_ambiguous_login_in_a_url_is_refused_without_repeating_it(admin_user: User, url: str) -> None:
+    for path, body in ((CAMERAS, {"slug": "gate", "url": url}), (f"{CAMERAS}/probe", {"url": url})):
+        answer = send(signed_in(admin_user), "post", path, body)
+        assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "url"
+        assert "separately" in answer.json()["errors"][0]["message"] and b"secret" not in answer.content
+    assert not Camera.objects.exists()
+
+
 def test_no_response_and_no_log_contains_credentials(
     admin_user: User, camera: Camera, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,6 +293,7 @@ def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> N
                 "error": {"code": "timeout", "message": "No answer.", "retryable": True}, "last_video_ns": 10**18,
                 "notices": [{"code": "waiting_for_key_frame", "message": "Waiting for a key frame."}],
                 "frames_skipped": 70, "packets_ignored": 3, "clock_rate": 0.6,
+                "sequence_restarts": 2, "frames_dropped": 4,
             }
         },
     )  # fmt: skip
@@ -285,6 +303,8 @@ def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> N
         {"code": "waiting_for_key_frame", "message": "Waiting for a key frame."}
     ]
     assert (answer["health"]["frames_skipped"], answer["health"]["clock_rate"]) == (70, 0.6)
+    counters = ("packets_ignored", "sequence_restarts", "frames_dropped")
+    assert [answer["health"][name] for name in counters] == [3, 2, 4]
     assert answer["health"]["width_px"] == 1280 and answer["health"]["last_video_at"].startswith("2001-09-09")
 
 

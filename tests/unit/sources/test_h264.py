@@ -275,6 +275,21 @@ def test_an_unannounced_stream_is_accepted_if_nothing_else_arrives(kind: int, ss
     assert camera.stats.packets_ignored == 0
 
 
+def test_the_announced_source_replaces_one_that_was_accepted_before_it_arrived() -> None:
+    camera = Camera()
+    camera.receiver.announce(ssrc=SSRC)
+    for number in range(20):
+        camera.now_ns += 40_000_000
+        payload = SLICE if number else stap_a(SPS, PPS, IDR)
+        camera.put(rtp(number, number * 3600, payload, marker=True, ssrc=99))
+    assert len(camera.sink.packets) >= 19, "nothing else arrived"
+    camera.learn()
+    for number in range(20, 60):
+        camera.put(rtp(number, number * 3600, SLICE + b"old", marker=True, ssrc=99))
+        camera.send(SLICE)
+    assert camera.sink.data == [annexb(SLICE)] * 40
+
+
 def test_a_source_that_changes_with_each_packet_is_identified_by_its_sequence_numbers() -> None:
     camera = Camera()
     for number in range(20):

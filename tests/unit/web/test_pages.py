@@ -210,6 +210,13 @@ def test_adding_a_camera_leads_to_its_page(admin: Client) -> None:
     assert (source.url, source.username, source.password) == ("rtsp://192.0.2.7/main", "eve", "pw")
 
 
+@pytest.mark.parametrize("password", ["pa/ss", "a#b", "a?b", "a[b", "50%", "p@s/s"])
+def test_a_password_in_a_url_may_contain_unescaped_characters(admin: Client, password: str) -> None:
+    admin.post("/add-camera/", {**CAMERA, "url": f"rtsp://eve:{password}@192.0.2.7/main"})
+    source = Camera.objects.get(slug="yard").source()
+    assert (source.url, source.username, source.password) == ("rtsp://192.0.2.7/main", "eve", password)
+
+
 def test_a_user_who_adds_a_camera_may_view_it() -> None:
     adder = client_of("ada")
     User.objects.get(username="ada").user_permissions.add(Permission.objects.get(codename="add_camera"))
@@ -221,6 +228,7 @@ def test_a_user_who_adds_a_camera_may_view_it() -> None:
     ("change", "says"),
     [
         ({"url": "gopher://192.0.2.7/"}, "gopher"),
+        ({"url": "rtsp://eve:12/34@cam/main"}, "If the password contains one of / ? # [ @ :"),
         ({"url": ""}, "This field is required."),
         ({"slug": "door"}, "already"),
         ({"slug": "Yard"}, "Use a-z, 0-9"),

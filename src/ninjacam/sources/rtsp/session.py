@@ -365,13 +365,17 @@ class RtspSession:
             return False
         return True
 
-    def _note_sequences(self, tracks: list[RtspTrack], answer: RtspMessage) -> None:
+    def _note_rtp_info(self, tracks: list[RtspTrack], answer: RtspMessage) -> None:
         """Pass the contents of RTP-Info to the receivers (RFC 2326, section 12.33)."""
         entries = ",".join(answer.headers.get("rtp-info", [])).split(",")[: len(tracks)]
         for track, entry in zip(tracks, entries, strict=False):
-            found = re.search(r"seq\s*=\s*(\d{1,10})", entry, re.ASCII | re.IGNORECASE)
-            if found and (len(entries) == len(tracks) or track.control in entry):
+            if len(entries) != len(tracks) and track.control not in entry:
+                continue
+            if found := re.search(r"seq\s*=\s*(\d{1,10})", entry, re.ASCII | re.IGNORECASE):
                 track.receiver.announce(sequence=int(found[1]))
+            # As in RTSP 2.0 (RFC 7826, section 18.45).
+            if found := re.search(r"ssrc\s*=\s*([0-9a-f]{1,8})(?!\w)", entry, re.ASCII | re.IGNORECASE):
+                track.receiver.announce(ssrc=int(found[1], 16))
 
     async def _play(self, base: str, tracks: list[RtspTrack]) -> None:
         """Play all tracks at once. If the camera refuses, try the other forms that cameras require.
@@ -385,7 +389,7 @@ class RtspSession:
                 if answer is None or 200 <= answer.status < 300:
                     self.uri = uri
                     if answer is not None:
-                        self._note_sequences(tracks, answer)
+                        self._note_rtp_info(tracks, answer)
                     return
                 refused = refused or answer
                 if answer.status in FINAL:

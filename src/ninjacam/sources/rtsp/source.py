@@ -194,7 +194,8 @@ class RtspSource(Source):
 
     async def _keep_alive(self) -> None:
         """Send requests in time, so that the camera keeps the session. A missing response does not end a session
-        whose media continue: a method that is refused, or not answered, is replaced by the next one."""
+        whose media continue: a method that is refused, or not answered, is replaced by the next one. A challenge
+        that we cannot answer is a refusal, too."""
         session = self._session
         methods = [method for method in ("GET_PARAMETER", "OPTIONS") if method in session.methods]
         methods += [method for method in ("OPTIONS", "GET_PARAMETER") if method not in methods]
@@ -209,9 +210,9 @@ class RtspSource(Source):
                         break
                 except TimeoutError:
                     pass
-                except SourceError as exc:
-                    session.connection.fail(exc)
-                    return
+                except SourceError:
+                    if session.connection.ended.done():
+                        return
                 methods.append(methods.pop(0))
 
 
