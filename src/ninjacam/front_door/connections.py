@@ -26,6 +26,8 @@ logger = logging.getLogger("ninjacam.front_door")
 
 IDLE_S = 10.0
 """Maximum seconds without a complete request head: before the first request, and between requests."""
+DEFER_S = 1
+"""Seconds after which the kernel passes on a connection that has sent nothing."""
 NEW_S = 0.1
 """Seconds for which a new connection is not closed in favor of another one: the server may be about to serve its
 request."""
@@ -342,6 +344,8 @@ def _examine(descriptor: int) -> _Socket:
             # Accepted sockets inherit it. Otherwise Nagle's algorithm delays the body of a response by 40 ms if the
             # event loop does not know that it serves TCP (uvicorn --fd).
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A connection is accepted when it has sent something, so those that are opened and closed cost no CPU.
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_S)
         else:
             found.peer = each.getpeername()[:2]
     return found

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import select
 import socket
 from collections.abc import Iterator
 
@@ -26,8 +27,8 @@ class Listener:
         for _ in range(count):
             client = socket.create_connection(self.socket.getsockname(), source_address=(source, 0))
             clients.append(self._stack.enter_context(client))
-            if accept:
-                self.accepted.append(self._stack.enter_context(self.socket.accept()[0]))
+        for _ in range(count if accept else 0):  # At once, or after DEFER_S.
+            self.accepted.append(self._stack.enter_context(self.socket.accept()[0]))
         return clients
 
 
@@ -76,6 +77,14 @@ def test_a_connection_without_a_request_is_closed_in_time(listener: Listener, cl
     connections.look_once()
     assert not is_open(client)
     assert connections.cut_count == 1
+
+
+def test_a_connection_is_accepted_when_it_has_sent_something(listener: Listener, clock: Clock) -> None:
+    make(clock).look_once()
+    [client] = listener.connect(1, accept=False)
+    assert not select.select([listener.socket], [], [], 0.2)[0]
+    client.send(b"G")
+    assert select.select([listener.socket], [], [], 10)[0]
 
 
 def test_responses_are_sent_at_once(listener: Listener, clock: Clock) -> None:
