@@ -58,6 +58,7 @@ class OnvifFaults:
     body: dict[str, str] = field(default_factory=dict)
     """Bodies of the envelope by operation, instead of the right ones."""
     stream_uri: str = ""
+    snapshot_uri: str = ""
     service_host: str = ""
     """A host that the camera names in the addresses of its services, as behind NAT."""
     closes: bool = False
@@ -379,7 +380,10 @@ class FakeOnvifCamera(ServerThread):
         return f"<media:MediaUri><t:Uri>{escape(uri)}</t:Uri></media:MediaUri>"
 
     def _do_get_snapshot_uri(self, _: dict[str, str], path: str) -> str:
-        return f"<media:MediaUri><t:Uri>http://{self.host}:{self.port}/snapshot.jpg</t:Uri></media:MediaUri>"
+        uri = self.faults.snapshot_uri or f"http://{self.host}:{self.port}/snapshot.jpg"
+        if path.endswith("media2"):
+            return f"<media2:Uri>{escape(uri)}</media2:Uri>"
+        return f"<media:MediaUri><t:Uri>{escape(uri)}</t:Uri></media:MediaUri>"
 
     def _do_get_video_encoder_configuration(self, values: dict[str, str], path: str) -> str | None:
         token = values.get("ConfigurationToken", "").removeprefix("e-")

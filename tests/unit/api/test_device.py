@@ -90,6 +90,7 @@ def test_a_device_is_described_with_advice(
 ) -> None:
     device.encoders["main"]["gop"] = "250"
     device.faults.clock_offset_s = 600
+    device.faults.snapshot_uri = "http://127.0.0.1/image.jpg?token=hunter2"
     found = get(admin, "dome/device").json()
     assert (found["manufacturer"], found["model"], found["firmware"]) == ("Example", "Dome 5", "1.2.3")
     assert found["functions"] == ["ptz", "imaging", "events", "outputs"]
@@ -97,6 +98,7 @@ def test_a_device_is_described_with_advice(
     sub, main = found["profiles"]
     assert (main["stream"], main["url"]) == ("main", "rtsp://127.0.0.1:8554/main")
     assert (sub["stream"], sub["url"]) == (None, "rtsp://127.0.0.1:8554/sub")
+    assert main["snapshot_url"] == "http://127.0.0.1/image.jpg?token=***"
     assert main["encoder"] == {
         "codec": "H264", "width_px": 1920, "height_px": 1080, "fps": 25, "bitrate_kbps": 4096, "gop_frames": 250,
     }  # fmt: skip

@@ -37,6 +37,9 @@ def test_a_device_is_described(legacy: bool) -> None:
     assert [(each.token, each.url, each.error) for each in found.profiles] == [
         ("sub", "rtsp://127.0.0.1:8554/sub", ""), ("main", "rtsp://127.0.0.1:8554/main", ""),
     ]  # fmt: skip
+    assert [each.snapshot_url for each in found.profiles] == [
+        f"http://127.0.0.1:{camera.port}/snapshot.jpg"
+    ] * 2
     assert json.loads(json.dumps(asdict(found)))["profiles"][0]["encoder"]["width_px"] == 640
 
 
@@ -47,6 +50,42 @@ def test_a_stream_on_another_host_is_described_without_its_address() -> None:
     assert [each.url for each in found.profiles] == ["", ""]
     assert "another host" in found.profiles[0].error
     assert name_streams(found.profiles, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        ("http://admin:secret@127.0.0.1:81/a.jpg?x=1", "http://127.0.0.1:81/a.jpg?x=1"),
+        ("http://169.254.169.254/latest", ""),
+        ("file:///etc/passwd", ""),
+        ("http://127.0.0.1/" + 2000 * "x", ""),
+        ("http://[::1", ""),
+        (" ", ""),
+    ],
+)
+def test_snapshots_are_described_at_the_devices_own_host_without_a_login(stated: str, shown: str) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.snapshot_uri = stated
+        found = run(camera, describe_device)
+    assert [each.snapshot_url for each in found.profiles] == [shown, shown]
+
+
+@pytest.mark.parametrize("fault", ["ActionNotSupported", "NoEntity", "NotAuthorized"])
+def test_a_device_without_snapshots_is_described(fault: str) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.fail = {"GetSnapshotUri": fault}
+        found = run(camera, describe_device)
+    assert [(bool(each.url), each.snapshot_url) for each in found.profiles] == [(True, ""), (True, "")]
+    requests = 1 if fault == "NotAuthorized" else 2  # Cameras lock accounts.
+    assert len(camera.named("GetSnapshotUri")) == requests
+
+
+def test_a_device_that_does_not_return_its_snapshots_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(description, "DETAILS_TIMEOUT_S", 0.2)
+    with FakeOnvifCamera() as camera:
+        camera.faults.delays_s = {"GetSnapshotUri": 60}
+        found = run(camera, describe_device)
+    assert [(bool(each.url), each.snapshot_url) for each in found.profiles] == [(True, ""), (True, "")]
 
 
 @pytest.mark.parametrize("fault", ["ActionNotSupported", "NoEntity", "NotAuthorized"])

@@ -193,6 +193,7 @@ def _device_out(found: DeviceDescription, streams: Mapping[str, str]) -> DeviceO
                 stream=streams.get(profile.token),
                 url=redact_url(profile.url) if profile.url else None,
                 error=profile.error,
+                snapshot_url=redact_url(profile.snapshot_url),
                 encoder=EncoderOut(**asdict(profile.encoder)),
                 advice=_notices(advise_encoder(profile.encoder)),
             )

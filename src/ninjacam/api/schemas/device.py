@@ -50,6 +50,9 @@ class ProfileOut(Schema):
         description="Address of its stream at the device's own host, without a login; null if it cannot be used."
     )
     error: str = Field(description="Why there is no `url`.")
+    snapshot_url: str = Field(
+        description="Address of a JPEG image at the device's own host, without a login; empty: none."
+    )
     encoder: EncoderOut
     advice: list[Notice]
 
@@ -72,6 +75,7 @@ class DeviceOut(Schema):
                 "stream": "main",
                 "url": "rtsp://192.168.1.20/stream1",
                 "error": "",
+                "snapshot_url": "http://192.168.1.20/snapshot.jpg",
                 "encoder": _ENCODER,
                 "advice": [_ADVICE],
             }

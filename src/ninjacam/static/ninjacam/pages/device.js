@@ -12,7 +12,7 @@ import { element, fill, listItem, showTexts } from "./dom.js";
  *   bitrate_kbps: Range | null, gop_frames: Range | null }} EncoderOptions
  * @typedef {{ code: string, message: string }} Advice
  * @typedef {{ token: string, name: string, stream: string | null, url: string | null, error: string,
- *   encoder: Encoder, advice: Advice[] }} Profile
+ *   snapshot_url: string, encoder: Encoder, advice: Advice[] }} Profile
  */
 
 const root = element(document, "#device", HTMLElement);
@@ -98,6 +98,9 @@ function profileItem(profile) {
   element(item, "strong", HTMLElement).textContent = profile.name || profile.token;
   showEncoder(item, profile.encoder, profile.advice, profile.stream);
   element(item, "[data-error]", HTMLElement).textContent = profile.error;
+  const snapshot = element(item, "[data-snapshot]", HTMLElement);
+  snapshot.hidden = !profile.snapshot_url;
+  element(snapshot, "code", HTMLElement).textContent = profile.snapshot_url;
   const form = element(item, "form", HTMLFormElement);
   const details = element(item, "details", HTMLDetailsElement);
   details.addEventListener("toggle", () => details.open && form.hidden && loadEncoder(item, form, profile));
