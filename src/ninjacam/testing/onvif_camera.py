@@ -122,6 +122,10 @@ class FakeOnvifCamera(ServerThread):
             "Brightness": "50",
             "Contrast": "40",
         }
+        self.auxiliary: list[str] = []
+        """The auxiliary commands that it announces, such as tt:IRLamp|On."""
+        self.auxiliary_in: Literal["node", "services", "capabilities"] = "node"
+        """Where it announces them."""
         self.relays = {"relay1": "inactive"}
         self.encoders = {"sub": _encoder_of("640", "360"), "main": _encoder_of("1920", "1080")}
         """The settings of the encoder of each profile."""
@@ -318,7 +322,26 @@ class FakeOnvifCamera(ServerThread):
             for name in self._offered()
             if name in names
         )
+        if self.auxiliary_in == "capabilities":
+            commands = f"<t:IO><t:Extension>{self._auxiliary_commands()}</t:Extension></t:IO></t:Device>"
+            found = found.replace("</t:Device>", commands)
         return f"<device:Capabilities>{found}</device:Capabilities>"
+
+    def _do_get_service_capabilities(self, _: dict[str, str], path: str) -> str:
+        commands = " ".join(self.auxiliary) if self.auxiliary_in == "services" else ""
+        return f'<device:Capabilities><device:Misc AuxiliaryCommands="{escape(commands)}"/></device:Capabilities>'
+
+    def _auxiliary_commands(self) -> str:
+        return "".join(
+            f"<t:AuxiliaryCommands>{escape(each)}</t:AuxiliaryCommands>" for each in self.auxiliary
+        )
+
+    def _do_send_auxiliary_command(self, values: dict[str, str], path: str) -> str | None:
+        is_ptz = self.auxiliary_in == "node"
+        command = values.get("AuxiliaryData" if is_ptz else "AuxiliaryCommand")
+        if path.endswith("ptz") != is_ptz or command not in self.auxiliary:
+            return None
+        return "" if not is_ptz or values.get("ProfileToken") in self.encoders else None
 
     def _do_get_relay_outputs(self, _: dict[str, str], path: str) -> str:
         return "".join(
@@ -456,7 +479,7 @@ class FakeOnvifCamera(ServerThread):
         return (
             f'<ptz:PTZNode token="node1"><t:Name>node1</t:Name><t:SupportedPTZSpaces>{spaces}</t:SupportedPTZSpaces>'
             "<t:MaximumNumberOfPresets>100</t:MaximumNumberOfPresets><t:HomeSupported>true</t:HomeSupported>"
-            "</ptz:PTZNode>"
+            f"{self._auxiliary_commands() if self.auxiliary_in == 'node' else ''}</ptz:PTZNode>"
         )
 
     def _do_get_configuration_options(self, _: dict[str, str], path: str) -> str:

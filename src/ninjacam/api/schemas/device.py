@@ -195,6 +195,7 @@ class ImagingOut(Schema):
     model_config = example(
         ir_cut_filter="auto",
         ir_cut_filters=["on", "off", "auto"],
+        ir_lamp_modes=["on", "off"],
         focus_mode="auto",
         focus_modes=["auto", "manual"],
         can_move_focus=True,
@@ -203,6 +204,10 @@ class ImagingOut(Schema):
 
     ir_cut_filter: str = Field(description="`on` by day, `off` by night, or `auto`.")
     ir_cut_filters: list[str] = Field(description="The modes that the camera offers.")
+    ir_lamp_modes: list[str] = Field(
+        description="The modes of the infrared lamp that the camera offers: `on`, `off`, `auto`; empty: none. "
+        "Cameras do not report the present one."
+    )
     focus_mode: str = Field(description="`auto` or `manual`.")
     focus_modes: list[str] = Field(description="The modes that the camera offers.")
     can_move_focus: bool
@@ -217,6 +222,7 @@ class ImagingPatch(Schema):
     model_config = input_example(ir_cut_filter="auto")
 
     ir_cut_filter: Literal["on", "off", "auto"] | None = None
+    ir_lamp: Literal["on", "off", "auto"] | None = None
     focus_mode: Literal["auto", "manual"] | None = None
     brightness: float | None = Field(None, ge=-1e6, le=1e6)
     contrast: float | None = Field(None, ge=-1e6, le=1e6)

@@ -220,6 +220,7 @@ function encoderChanges(form) {
  * @param {any} imaging ImagingOut of the API
  */
 function showImaging(form, imaging) {
+  showLamp(element(form, "[name=ir_lamp]", HTMLSelectElement), imaging.ir_lamp_modes);
   for (const [name, choices] of [["ir_cut_filter", imaging.ir_cut_filters], ["focus_mode", imaging.focus_modes]]) {
     const select = element(form, `[name=${name}]`, HTMLSelectElement);
     labelOf(select).hidden = !choices.length;
@@ -239,6 +240,20 @@ function showImaging(form, imaging) {
   for (const button of focus.querySelectorAll("button")) {
     button.onclick = () => run(button, () => callApi(`${path}/focus`, { speed: Number(button.dataset.speed) }));
   }
+}
+
+/**
+ * Cameras do not report the state of the lamp, so the first choice is empty, and it cannot be chosen again.
+ *
+ * @param {HTMLSelectElement} select
+ * @param {string[]} modes
+ */
+function showLamp(select, modes) {
+  const labels = { on: strings.lampOn, off: strings.lampOff, auto: strings.auto };
+  labelOf(select).hidden = !modes.length;
+  showChoices(select, modes, "", (mode) => labels[/** @type {keyof typeof labels} */ (mode)] ?? mode);
+  if (select.options[0]) select.options[0].disabled = true;
+  select.onchange = () => run(select, () => callApi(`${path}/imaging`, { ir_lamp: select.value }, "PATCH"));
 }
 
 /** @param {HTMLElement} control */
