@@ -9,6 +9,7 @@ from ninjacam.core.errors import (
     AuthenticationError,
     CommandError,
     ConfigError,
+    NotACameraError,
     NoVideoError,
     ProtocolError,
     SourceError,
@@ -19,6 +20,7 @@ from ninjacam.core.streams import MAIN, MAX_STREAMS
 from ninjacam.onvif import device, media
 from ninjacam.onvif.client import OnvifClient, ServiceName
 from ninjacam.onvif.media import Encoder, EncoderOptions
+from ninjacam.onvif.recordings import RecordingSummary, get_recording_summary
 from ninjacam.sources.urls import parse_url
 
 MAX_PROFILES = 16
@@ -72,6 +74,8 @@ class DeviceDescription:
     functions: tuple[str, ...]
     clock_offset_s: float
     profiles: tuple[VideoProfile, ...]
+    recordings: RecordingSummary | None = None
+    """The recordings that the device itself keeps; None: it has no such service."""
 
 
 async def describe_device(client: OnvifClient) -> DeviceDescription:
@@ -123,6 +127,7 @@ async def _add_details(
         async with asyncio.timeout_at(until_s):
             for number, video in enumerate(videos):
                 profiles[number] = replace(profiles[number], snapshot_url=await _snapshot_url(client, video))
+            found = replace(found, recordings=await _recordings(client))
     return replace(found, profiles=tuple(profiles))
 
 
@@ -134,6 +139,14 @@ async def _snapshot_url(client: OnvifClient, profile: media.Profile) -> str:
     except (CommandError, ProtocolError, NoVideoError):
         return ""
     return url if len(url) <= MAX_SNAPSHOT_URL_CHARS else ""
+
+
+async def _recordings(client: OnvifClient) -> RecordingSummary | None:
+    """Return the recordings of the device, if it returns them. Raises: as `_snapshot_url`."""
+    try:
+        return await get_recording_summary(client)
+    except (CommandError, ProtocolError, NotACameraError):
+        return None
 
 
 async def _profile(client: OnvifClient, profile: media.Profile, encoder: Encoder) -> VideoProfile:

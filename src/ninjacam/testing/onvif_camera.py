@@ -27,6 +27,7 @@ SERVICES = {
     "ptz": "http://www.onvif.org/ver20/ptz/wsdl",
     "imaging": "http://www.onvif.org/ver20/imaging/wsdl",
     "events": "http://www.onvif.org/ver10/events/wsdl",
+    "search": "http://www.onvif.org/ver10/search/wsdl",
 }
 PREFIXES = "".join(f' xmlns:{name}="{uri}"' for name, uri in SERVICES.items())
 MAX_AGE_S = 5.0
@@ -126,6 +127,8 @@ class FakeOnvifCamera(ServerThread):
         """The auxiliary commands that it announces, such as tt:IRLamp|On."""
         self.auxiliary_in: Literal["node", "services", "capabilities"] = "node"
         """Where it announces them."""
+        self.recordings: tuple[str, str, str] | None = None
+        """The number, start and end of the recordings on its SD card."""
         self.relays = {"relay1": "inactive"}
         self.encoders = {"sub": _encoder_of("640", "360"), "main": _encoder_of("1920", "1080")}
         """The settings of the encoder of each profile."""
@@ -304,6 +307,7 @@ class FakeOnvifCamera(ServerThread):
 
     def _offered(self) -> list[str]:
         skipped = {"media2"} if self.faults.legacy else set()
+        skipped |= set() if self.recordings else {"search"}
         return [name for name in SERVICES if name not in skipped and (self.has_ptz or name != "ptz")]
 
     def _do_get_services(self, _: dict[str, str], path: str) -> str | None:
@@ -316,7 +320,14 @@ class FakeOnvifCamera(ServerThread):
         )
 
     def _do_get_capabilities(self, _: dict[str, str], path: str) -> str:
-        names = {"device": "Device", "media": "Media", "ptz": "PTZ", "imaging": "Imaging", "events": "Events"}
+        names = {
+            "device": "Device",
+            "media": "Media",
+            "ptz": "PTZ",
+            "imaging": "Imaging",
+            "events": "Events",
+            "search": "Search",
+        }
         found = "".join(
             f"<t:{names[name]}><t:XAddr>{self._address(name)}</t:XAddr></t:{names[name]}>"
             for name in self._offered()
@@ -580,6 +591,17 @@ class FakeOnvifCamera(ServerThread):
 
     def _do_move(self, _: dict[str, str], path: str) -> str:
         return ""
+
+    # --- recordings ---
+
+    def _do_get_recording_summary(self, _: dict[str, str], path: str) -> str | None:
+        if self.recordings is None:
+            return None
+        count, start, end = map(escape, self.recordings)
+        return (
+            f"<search:Summary><t:DataFrom>{start}</t:DataFrom><t:DataUntil>{end}</t:DataUntil>"
+            f"<t:NumberRecordings>{count}</t:NumberRecordings></search:Summary>"
+        )
 
     # --- events ---
 

@@ -106,6 +106,16 @@ def test_a_device_is_described_with_advice(
     assert [each["code"] for each in main["advice"]] == ["key_frames_rare"]
 
 
+def test_the_recordings_of_a_device_are_summarized(
+    admin: Client, served_dome: Camera, device: FakeOnvifCamera
+) -> None:
+    assert get(admin, "dome/device").json()["recordings"] is None
+    device.recordings = ("1", "2026-01-01T00:00:00Z", "2026-01-08T12:00:00Z")
+    body = {"url": "rtsp://127.0.0.1/", "username": "admin", "password": "secret", "onvif_url": device.url}
+    found = send(admin, "post", "probe/device", body).json()["recordings"]
+    assert found == {"count": 1, "start": "2026-01-01T00:00:00Z", "end": "2026-01-08T12:00:00Z"}
+
+
 def test_the_streams_of_a_device_are_added_once(
     admin: Client, served_dome: Camera, device: FakeOnvifCamera, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 """The device of a camera: what it is, its video profiles and encoders, clock, imaging, outputs."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from ninja import Schema
@@ -57,6 +58,14 @@ class ProfileOut(Schema):
     advice: list[Notice]
 
 
+class DeviceRecordingsOut(Schema):
+    """The recordings that the camera itself keeps, such as on an SD card. Times are by the camera's clock."""
+
+    count: int = Field(description="Number of recordings; cameras usually keep one for each video source.")
+    start: datetime | None = Field(description="Start of the oldest one; null: unknown.")
+    end: datetime | None = Field(description="End of the newest one; null: unknown.")
+
+
 class DeviceOut(Schema):
     """What the device says about itself."""
 
@@ -80,6 +89,7 @@ class DeviceOut(Schema):
                 "advice": [_ADVICE],
             }
         ],
+        recordings={"count": 1, "start": "2026-01-01T00:00:00Z", "end": "2026-01-08T12:00:00Z"},
         advice=[],
     )
 
@@ -93,6 +103,9 @@ class DeviceOut(Schema):
         description="Seconds by which the camera's clock is ahead of this server's, to a second."
     )
     profiles: list[ProfileOut] = Field(description="In the device's order; at most 16.")
+    recordings: DeviceRecordingsOut | None = Field(
+        description="The recordings that the camera itself keeps; null: it does not report any."
+    )
     advice: list[Notice] = Field(description="What to change in the device.")
 
 

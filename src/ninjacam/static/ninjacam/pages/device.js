@@ -75,6 +75,7 @@ function showDevice(place, device) {
     element(place, `[data-value=${name}]`, HTMLElement).textContent = device[name] || "–";
   }
   showClock(place, device.clock_offset_s);
+  showRecordings(place, device.recordings);
   showTexts(element(place, "[data-advice]", HTMLElement), device.advice.map((/** @type {Advice} */ each) => each.message));
   element(place, "[data-profiles]", HTMLElement).replaceChildren(...device.profiles.map(profileItem));
   element(place, "[data-do=streams]", HTMLButtonElement).hidden = !device.profiles.some(
@@ -90,6 +91,21 @@ function showClock(place, offset_s) {
   const seconds = Math.round(Math.abs(offset_s));
   const text = seconds < 2 ? strings.right : fill(offset_s > 0 ? strings.ahead : strings.behind, { seconds });
   element(place, "[data-value=clock]", HTMLElement).textContent = text ?? "";
+}
+
+/**
+ * @param {HTMLElement} place
+ * @param {{ count: number, start: string | null, end: string | null } | null} recordings
+ */
+function showRecordings(place, recordings) {
+  for (const each of place.querySelectorAll("[data-recordings]")) {
+    if (each instanceof HTMLElement) each.hidden = !recordings;
+  }
+  if (!recordings) return;
+  const { count, start, end } = recordings;
+  const format = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "short", timeStyle: "short" });
+  const span = start && end ? format.formatRange(new Date(start), new Date(end)) : "";
+  element(place, "[data-value=recordings]", HTMLElement).textContent = [count, span].filter(String).join("; ");
 }
 
 /** @param {Profile} profile */
