@@ -24,8 +24,8 @@ REFRESH_S = 0.08
 @pytest.fixture(scope="module")
 def camera() -> Iterator[FakeOnvifCamera]:
     with FakeOnvifCamera() as started:
-        started.auxiliary = ["tt:IRLamp|On", "tt:IRLamp|Off"]
-        started.recordings = ("3", "2026-01-01T12:00:00Z", "2026-01-08T12:00:00Z")
+        started.extras.auxiliary = ["tt:IRLamp|On", "tt:IRLamp|Off"]
+        started.extras.recordings = ("3", "2026-01-01T12:00:00Z", "2026-01-08T12:00:00Z")
         yield started
 
 

@@ -70,6 +70,18 @@ class OnvifFaults:
     """Subcodes of faults by operation."""
 
 
+@dataclass(slots=True)
+class OnvifExtras:
+    """Functions that many cameras lack."""
+
+    auxiliary: list[str] = field(default_factory=list)
+    """The auxiliary commands that it announces, such as tt:IRLamp|On."""
+    auxiliary_in: Literal["node", "services", "capabilities"] = "node"
+    """Where it announces them."""
+    recordings: tuple[str, str, str] | None = None
+    """The number, start and end of the recordings on its SD card."""
+
+
 @dataclass
 class _Motion:
     """`velocity`: pan, tilt, zoom, from -1 to 1, until `until_s` (monotonic)."""
@@ -123,12 +135,7 @@ class FakeOnvifCamera(ServerThread):
             "Brightness": "50",
             "Contrast": "40",
         }
-        self.auxiliary: list[str] = []
-        """The auxiliary commands that it announces, such as tt:IRLamp|On."""
-        self.auxiliary_in: Literal["node", "services", "capabilities"] = "node"
-        """Where it announces them."""
-        self.recordings: tuple[str, str, str] | None = None
-        """The number, start and end of the recordings on its SD card."""
+        self.extras = OnvifExtras()
         self.relays = {"relay1": "inactive"}
         self.encoders = {"sub": _encoder_of("640", "360"), "main": _encoder_of("1920", "1080")}
         """The settings of the encoder of each profile."""
@@ -307,7 +314,7 @@ class FakeOnvifCamera(ServerThread):
 
     def _offered(self) -> list[str]:
         skipped = {"media2"} if self.faults.legacy else set()
-        skipped |= set() if self.recordings else {"search"}
+        skipped |= set() if self.extras.recordings else {"search"}
         return [name for name in SERVICES if name not in skipped and (self.has_ptz or name != "ptz")]
 
     def _do_get_services(self, _: dict[str, str], path: str) -> str | None:
@@ -333,24 +340,24 @@ class FakeOnvifCamera(ServerThread):
             for name in self._offered()
             if name in names
         )
-        if self.auxiliary_in == "capabilities":
+        if self.extras.auxiliary_in == "capabilities":
             commands = f"<t:IO><t:Extension>{self._auxiliary_commands()}</t:Extension></t:IO></t:Device>"
             found = found.replace("</t:Device>", commands)
         return f"<device:Capabilities>{found}</device:Capabilities>"
 
     def _do_get_service_capabilities(self, _: dict[str, str], path: str) -> str:
-        commands = " ".join(self.auxiliary) if self.auxiliary_in == "services" else ""
+        commands = " ".join(self.extras.auxiliary) if self.extras.auxiliary_in == "services" else ""
         return f'<device:Capabilities><device:Misc AuxiliaryCommands="{escape(commands)}"/></device:Capabilities>'
 
     def _auxiliary_commands(self) -> str:
         return "".join(
-            f"<t:AuxiliaryCommands>{escape(each)}</t:AuxiliaryCommands>" for each in self.auxiliary
+            f"<t:AuxiliaryCommands>{escape(each)}</t:AuxiliaryCommands>" for each in self.extras.auxiliary
         )
 
     def _do_send_auxiliary_command(self, values: dict[str, str], path: str) -> str | None:
-        is_ptz = self.auxiliary_in == "node"
+        is_ptz = self.extras.auxiliary_in == "node"
         command = values.get("AuxiliaryData" if is_ptz else "AuxiliaryCommand")
-        if path.endswith("ptz") != is_ptz or command not in self.auxiliary:
+        if path.endswith("ptz") != is_ptz or command not in self.extras.auxiliary:
             return None
         return "" if not is_ptz or values.get("ProfileToken") in self.encoders else None
 
@@ -490,7 +497,7 @@ class FakeOnvifCamera(ServerThread):
         return (
             f'<ptz:PTZNode token="node1"><t:Name>node1</t:Name><t:SupportedPTZSpaces>{spaces}</t:SupportedPTZSpaces>'
             "<t:MaximumNumberOfPresets>100</t:MaximumNumberOfPresets><t:HomeSupported>true</t:HomeSupported>"
-            f"{self._auxiliary_commands() if self.auxiliary_in == 'node' else ''}</ptz:PTZNode>"
+            f"{self._auxiliary_commands() if self.extras.auxiliary_in == 'node' else ''}</ptz:PTZNode>"
         )
 
     def _do_get_configuration_options(self, _: dict[str, str], path: str) -> str:
@@ -595,9 +602,9 @@ class FakeOnvifCamera(ServerThread):
     # --- recordings ---
 
     def _do_get_recording_summary(self, _: dict[str, str], path: str) -> str | None:
-        if self.recordings is None:
+        if self.extras.recordings is None:
             return None
-        count, start, end = map(escape, self.recordings)
+        count, start, end = map(escape, self.extras.recordings)
         return (
             f"<search:Summary><t:DataFrom>{start}</t:DataFrom><t:DataUntil>{end}</t:DataUntil>"
             f"<t:NumberRecordings>{count}</t:NumberRecordings></search:Summary>"

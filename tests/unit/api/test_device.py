@@ -110,7 +110,7 @@ def test_the_recordings_of_a_device_are_summarized(
     admin: Client, served_dome: Camera, device: FakeOnvifCamera
 ) -> None:
     assert get(admin, "dome/device").json()["recordings"] is None
-    device.recordings = ("1", "2026-01-01T00:00:00Z", "2026-01-08T12:00:00Z")
+    device.extras.recordings = ("1", "2026-01-01T00:00:00Z", "2026-01-08T12:00:00Z")
     body = {"url": "rtsp://127.0.0.1/", "username": "admin", "password": "secret", "onvif_url": device.url}
     found = send(admin, "post", "probe/device", body).json()["recordings"]
     assert found == {"count": 1, "start": "2026-01-01T00:00:00Z", "end": "2026-01-08T12:00:00Z"}
@@ -244,7 +244,7 @@ def test_imaging_and_outputs_need_the_role_control(
 def test_the_lamp_is_one_of_the_imaging_settings(
     served_dome: Camera, device: FakeOnvifCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
-    device.auxiliary, device.auxiliary_in = ["tt:IRLamp|On", "tt:IRLamp|Off"], "services"
+    device.extras.auxiliary, device.extras.auxiliary_in = ["tt:IRLamp|On", "tt:IRLamp|Off"], "services"
     client = with_role("guard", served_dome, "control")
     assert get(client, "dome/imaging").json()["ir_lamp_modes"] == ["on", "off"]
     with caplog.at_level("INFO", "ninjacam.audit"):
@@ -267,7 +267,7 @@ def test_the_lamp_is_one_of_the_imaging_settings(
 def test_a_camera_has_a_lamp_without_other_imaging_settings(
     served_dome: Camera, device: FakeOnvifCamera
 ) -> None:
-    device.auxiliary = ["tt:IRLamp|On"]
+    device.extras.auxiliary = ["tt:IRLamp|On"]
     device.faults.fail = {"GetImagingSettings": "NoImagingForSource"}
     client = with_role("guard", served_dome, "control")
     found = get(client, "dome/imaging").json()
@@ -279,7 +279,7 @@ def test_a_camera_has_a_lamp_without_other_imaging_settings(
 def test_imaging_settings_are_returned_without_the_lamp(
     served_dome: Camera, device: FakeOnvifCamera, fault: str
 ) -> None:
-    device.auxiliary = ["tt:IRLamp|On"]
+    device.extras.auxiliary = ["tt:IRLamp|On"]
     device.faults.fail = {"GetNodes": fault, "GetServiceCapabilities": fault}
     client = with_role("guard", served_dome, "control")
     for _ in range(2):
@@ -292,7 +292,7 @@ def test_imaging_settings_do_not_wait_for_the_lamp(
     served_dome: Camera, device: FakeOnvifCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onvif_device, "LAMP_TIMEOUT_S", 0.2)
-    device.auxiliary = ["tt:IRLamp|On"]
+    device.extras.auxiliary = ["tt:IRLamp|On"]
     device.faults.delays_s = {"GetNodes": 60}
     client = with_role("guard", served_dome, "control")
     assert get(client, "dome/imaging").json()["ir_lamp_modes"] == []

@@ -122,7 +122,7 @@ def test_the_recordings_of_a_device_are_summarized(legacy: bool) -> None:
         camera.faults.legacy = legacy
         assert run(camera, describe_device).recordings is None
         assert not camera.named("GetRecordingSummary")
-        camera.recordings = ("2", "2026-01-01T00:00:00Z", "2026-01-01T02:00:00.5+01:00")
+        camera.extras.recordings = ("2", "2026-01-01T00:00:00Z", "2026-01-01T02:00:00.5+01:00")
         found = run(camera, describe_device)
     assert found.recordings == RecordingSummary(2, 1_767_225_600.0, 1_767_229_200.5)
     assert found.profiles[0].snapshot_url
@@ -145,7 +145,7 @@ def test_false_summaries_of_recordings_are_bounded(
     stated: tuple[str, str, str], shown: RecordingSummary | None
 ) -> None:
     with FakeOnvifCamera() as camera:
-        camera.recordings = stated
+        camera.extras.recordings = stated
         assert run(camera, describe_device).recordings == shown
 
 
@@ -155,7 +155,7 @@ def test_a_device_that_does_not_return_its_recordings_is_described(
 ) -> None:
     monkeypatch.setattr(description, "DETAILS_TIMEOUT_S", 0.5)
     with FakeOnvifCamera() as camera:
-        camera.recordings = ("1", "", "")
+        camera.extras.recordings = ("1", "", "")
         if fault == "slow":
             camera.faults.delays_s = {"GetRecordingSummary": 60}
         else:

@@ -155,8 +155,8 @@ def test_a_camera_without_imaging_options_is_only_read(camera: FakeOnvifCamera) 
 def test_the_lamp_is_switched_where_the_camera_announces_it(
     camera: FakeOnvifCamera, place: Literal["node", "services", "capabilities"]
 ) -> None:
-    camera.auxiliary = ["tt:Wiper|On", "tt:Irlamp|Auto", "tt:IRLamp|On"]
-    camera.auxiliary_in = place
+    camera.extras.auxiliary = ["tt:Wiper|On", "tt:Irlamp|Auto", "tt:IRLamp|On"]
+    camera.extras.auxiliary_in = place
 
     async def go(client: OnvifClient) -> tuple[str, ...]:
         found = await lamp.find_ir_lamp(client)
@@ -172,9 +172,16 @@ def test_the_lamp_is_switched_where_the_camera_announces_it(
 
 
 def test_only_the_standard_commands_are_a_lamp(camera: FakeOnvifCamera) -> None:
-    camera.auxiliary = ["LightOn", "tt:IRLamp|On;reboot", "<x/>", "tt:IRLamp|Blink", "\u202ett:IRLamp|On", ""]
+    camera.extras.auxiliary = [
+        "LightOn",
+        "tt:IRLamp|On;reboot",
+        "<x/>",
+        "tt:IRLamp|Blink",
+        "\u202ett:IRLamp|On",
+        "",
+    ]
     assert run(camera, lamp.find_ir_lamp) is None
-    camera.auxiliary = ["tt:Wiper|On"] * 5000 + ["tt:IRLamp|On"]
+    camera.extras.auxiliary = ["tt:Wiper|On"] * 5000 + ["tt:IRLamp|On"]
     assert run(camera, lamp.find_ir_lamp) is None, "only so many are read"
     camera.faults.fail = {"GetNodes": "ActionNotSupported", "GetServiceCapabilities": "ActionNotSupported"}
     assert run(camera, lamp.find_ir_lamp) is None
