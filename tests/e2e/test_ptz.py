@@ -24,6 +24,8 @@ REFRESH_S = 0.08
 @pytest.fixture(scope="module")
 def camera() -> Iterator[FakeOnvifCamera]:
     with FakeOnvifCamera() as started:
+        started.extras.auxiliary = ["tt:IRLamp|On", "tt:IRLamp|Off"]
+        started.extras.recordings = ("3", "2026-01-01T12:00:00Z", "2026-01-08T12:00:00Z")
         yield started
 
 
@@ -322,6 +324,9 @@ def test_the_page_shows_the_device_and_changes_its_settings(
             "Example",
             "Dome 5",
             " s ahead",
+            f"Snapshot: http://127.0.0.1:{camera.port}/snapshot.jpg",
+            "Infrared lamp",
+            "Its own recordings\n3; ",
             "A key frame every 10 s delays the first picture",
         ):
             assert expected in text
@@ -332,6 +337,10 @@ def test_the_page_shows_the_device_and_changes_its_settings(
         tab.js("document.querySelector('[name=ir_cut_filter]').value = 'off';"
                "document.querySelector('[name=ir_cut_filter]').dispatchEvent(new Event('change')); 1")  # fmt: skip
         wait(lambda: camera.imaging["IrCutFilter"] == "OFF", "the night mode", product)
+        tab.js("document.querySelector('[name=ir_lamp]').value = 'on';"
+               "document.querySelector('[name=ir_lamp]').dispatchEvent(new Event('change')); 1")  # fmt: skip
+        wait(lambda: bool(camera.named("SendAuxiliaryCommand")), "the lamp", product)
+        assert camera.named("SendAuxiliaryCommand")[0].values["AuxiliaryData"] == "tt:IRLamp|On"
         tab.js("document.querySelector('[data-part=outputs] [data-active=true]').click(); 1")
         wait(lambda: camera.relays == {"relay1": "active"}, "the output", product)
 

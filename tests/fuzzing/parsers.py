@@ -36,7 +36,7 @@ from ninjacam.devices.http_device import MAX_PRESETS
 from ninjacam.discovery import http, mdns, neighbours, ssdp, ws_discovery
 from ninjacam.discovery.devices import Evidence, FoundDevice
 from ninjacam.hub.wire import MessageReader, encode_packet
-from ninjacam.onvif import device, imaging, media, ptz
+from ninjacam.onvif import device, imaging, lamp, media, ptz, recordings
 from ninjacam.onvif.client import OnvifClient, _date_time
 from ninjacam.onvif.events import read_event
 from ninjacam.onvif.soap import make_envelope, read_response
@@ -424,6 +424,9 @@ def read_soap(data: bytes) -> bool:
         advise_encoder(each.encoder) is not None for each in described
     )
     imaging.read_imaging(content, content)
+    summary = recordings.read_summary(content)
+    assert summary is None or 0 <= summary.count <= recordings.MAX_COUNT
+    assert len(lamp.read_commands(each.text for each in content.walk())) <= 3
     assert len(media._options("H264", content).sizes) <= 64
     client = OnvifClient(SourceConfig("http://10.0.0.5/"))
     services = client._of_services(content) | client._of_capabilities(content)

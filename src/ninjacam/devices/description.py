@@ -1,15 +1,18 @@
 """The description of a device: identity, functions, clock, video profiles, and the corresponding streams."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ninjacam.core.errors import (
     AuthenticationError,
     CommandError,
     ConfigError,
+    NotACameraError,
     NoVideoError,
     ProtocolError,
+    SourceError,
     SourceTimeoutError,
 )
 from ninjacam.core.redact import redact_url
@@ -17,11 +20,15 @@ from ninjacam.core.streams import MAIN, MAX_STREAMS
 from ninjacam.onvif import device, media
 from ninjacam.onvif.client import OnvifClient, ServiceName
 from ninjacam.onvif.media import Encoder, EncoderOptions
+from ninjacam.onvif.recordings import RecordingSummary, get_recording_summary
 from ninjacam.sources.urls import parse_url
 
 MAX_PROFILES = 16
 """Maximum number of described profiles, each of which takes a request."""
 TIMEOUT_S = 12.0
+DETAILS_TIMEOUT_S = 3.0
+"""Maximum seconds, within TIMEOUT_S, for details that a description may lack."""
+MAX_SNAPSHOT_URL_CHARS = 1024
 CODECS = ("H264", "H265", "JPEG")
 """The codecs of streams, as ONVIF names them."""
 SUB = "sub"
@@ -33,7 +40,8 @@ class VideoProfile:
     """A video stream of the device. `url`: at the device's host, without a login; empty: `error` contains the
     reason.
 
-    `source`: token of the video source. A camera with several lenses has several sources.
+    `source`: token of the video source. A camera with several lenses has several sources. `snapshot_url`: of a JPEG
+    image, at the device's host, without a login; empty: none.
     """
 
     token: str
@@ -42,6 +50,7 @@ class VideoProfile:
     url: str
     error: str
     encoder: Encoder
+    snapshot_url: str = ""
 
     @property
     def pixels(self) -> int:
@@ -65,21 +74,27 @@ class DeviceDescription:
     functions: tuple[str, ...]
     clock_offset_s: float
     profiles: tuple[VideoProfile, ...]
+    recordings: RecordingSummary | None = None
+    """The recordings that the device itself keeps; None: it has no such service."""
 
 
 async def describe_device(client: OnvifClient) -> DeviceDescription:
     """Return the full description of a device. Raises: SourceTimeoutError: it takes too long; SourceError,
     CommandError."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + TIMEOUT_S
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            return await _describe(client)
+        async with asyncio.timeout_at(deadline_s):
+            found, videos = await _describe(client)
     except TimeoutError as exc:
         raise SourceTimeoutError(
             f"The camera did not describe itself within {TIMEOUT_S:g} s: check its network."
         ) from exc
+    return await _add_details(client, found, videos, min(deadline_s, loop.time() + DETAILS_TIMEOUT_S))
 
 
-async def _describe(client: OnvifClient) -> DeviceDescription:
+async def _describe(client: OnvifClient) -> tuple[DeviceDescription, list[media.Profile]]:
+    """Return the description without its details, and the profiles that it describes."""
     offset_s = await client.get_clock_offset()
     # Must come first: an invalid login fails here, and is not repeated.
     listed = await media.list_profiles(client)
@@ -92,14 +107,46 @@ async def _describe(client: OnvifClient) -> DeviceDescription:
         relays = await device.list_relays(client)
     except (CommandError, AuthenticationError):
         relays = []
+    videos = [profile for profile in listed[:MAX_PROFILES] if profile.encoder is not None]
     profiles = [
-        await _profile(client, profile, profile.encoder)
-        for profile in listed[:MAX_PROFILES]
-        if profile.encoder is not None
+        await _profile(client, profile, profile.encoder) for profile in videos if profile.encoder is not None
     ]
-    return DeviceDescription(
+    found = DeviceDescription(
         information, (*functions, *(("outputs",) if relays else ())), offset_s, tuple(profiles)
     )
+    return found, videos
+
+
+async def _add_details(
+    client: OnvifClient, found: DeviceDescription, videos: Sequence[media.Profile], until_s: float
+) -> DeviceDescription:
+    """Return the description with the details that the device returns before `until_s`, of the loop's clock."""
+    profiles = list(found.profiles)
+    # A device that does not answer, or rejects the login, must not be asked for the rest.
+    with contextlib.suppress(TimeoutError, SourceError):
+        async with asyncio.timeout_at(until_s):
+            for number, video in enumerate(videos):
+                profiles[number] = replace(profiles[number], snapshot_url=await _snapshot_url(client, video))
+            found = replace(found, recordings=await _recordings(client))
+    return replace(found, profiles=tuple(profiles))
+
+
+async def _snapshot_url(client: OnvifClient, profile: media.Profile) -> str:
+    """Return the URL of a profile's snapshot; empty: it has none that can be used. Raises: SourceError: the device
+    does not answer, or rejects the login."""
+    try:
+        url = await media.get_snapshot_url(client, profile)
+    except (CommandError, ProtocolError, NoVideoError):
+        return ""
+    return url if len(url) <= MAX_SNAPSHOT_URL_CHARS else ""
+
+
+async def _recordings(client: OnvifClient) -> RecordingSummary | None:
+    """Return the recordings of the device, if it returns them. Raises: as `_snapshot_url`."""
+    try:
+        return await get_recording_summary(client)
+    except (CommandError, ProtocolError, NotACameraError):
+        return None
 
 
 async def _profile(client: OnvifClient, profile: media.Profile, encoder: Encoder) -> VideoProfile:

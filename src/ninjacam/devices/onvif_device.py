@@ -6,7 +6,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import CommandRejectedError, UnsupportedCommandError
+from ninjacam.core.errors import (
+    AuthenticationError,
+    CommandRejectedError,
+    SourceError,
+    UnsupportedCommandError,
+)
 from ninjacam.core.movement import Abilities, Preset, Vector
 from ninjacam.core.times import to_datetime
 from ninjacam.devices.description import DeviceDescription, EncoderSettings, describe_device
@@ -15,7 +20,8 @@ from ninjacam.devices.login_guard import LoginGuard
 from ninjacam.onvif import device, imaging, media
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.device import Relay
-from ninjacam.onvif.imaging import Imaging, ImagingChanges
+from ninjacam.onvif.imaging import Imaging, ImagingChanges, check_mode
+from ninjacam.onvif.lamp import IrLamp, find_ir_lamp, set_ir_lamp
 from ninjacam.onvif.media import EncoderChanges, Profile
 from ninjacam.onvif.ptz import Ptz, open_ptz
 from ninjacam.onvif.search import find_device
@@ -24,6 +30,8 @@ from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import parse_url
 
 T = TypeVar("T")
+LAMP_TIMEOUT_S = 3.0
+"""Maximum seconds to find the lamp, without which the imaging settings are returned."""
 SEARCH_SCHEME = "onvif"
 """URL scheme for a host on whose common ports the device is searched."""
 DEVICE_PATH = "/onvif/device_service"
@@ -43,6 +51,8 @@ class OnvifDevice(Device):
         self._ptz: Ptz | None = None
         self._video_source = ""
         """Token of the video source for imaging settings."""
+        self._lamp: IrLamp | None = None
+        self._is_lamp_known = False
         self._opening = asyncio.Lock()
         self._movement_guard = LoginGuard(clock)
         self._settings_guard = LoginGuard(clock)
@@ -153,10 +163,46 @@ class OnvifDevice(Device):
         return await self._call(lambda client: device.set_clock(client, now))
 
     async def get_imaging(self) -> Imaging:
-        return await self._image(imaging.get_imaging)
+        async def get(client: OnvifClient) -> Imaging:
+            try:
+                found = await imaging.get_imaging(client, await self._find_source(client))
+            except UnsupportedCommandError:
+                modes = await self._lamp_modes(client)
+                if not modes:
+                    raise
+                return Imaging(ir_lamp_modes=modes)
+            return replace(found, ir_lamp_modes=await self._lamp_modes(client))
+
+        return await self._call(get)
 
     async def set_imaging(self, changes: ImagingChanges) -> None:
-        await self._image(lambda client, source: imaging.set_imaging(client, source, changes))
+        async def change(client: OnvifClient) -> None:
+            lamp = await self._find_lamp(client) if changes.ir_lamp else None
+            if changes.ir_lamp:
+                check_mode("the infrared lamp", changes.ir_lamp, lamp.modes if lamp else ())
+            if changes != ImagingChanges(ir_lamp=changes.ir_lamp):
+                await imaging.set_imaging(client, await self._find_source(client), changes)
+            if lamp is not None:
+                await set_ir_lamp(client, lamp, changes.ir_lamp)
+
+        await self._call(change)
+
+    async def _lamp_modes(self, client: OnvifClient) -> tuple[str, ...]:
+        """Return the modes of the lamp; empty: none, or the camera does not return them."""
+        try:
+            async with asyncio.timeout(LAMP_TIMEOUT_S):
+                lamp = await self._find_lamp(client)
+        except (TimeoutError, SourceError) as exc:
+            if isinstance(exc, AuthenticationError):
+                self._is_lamp_known = True  # Must not be repeated: cameras lock accounts.
+            return ()
+        return lamp.modes if lamp else ()
+
+    async def _find_lamp(self, client: OnvifClient) -> IrLamp | None:
+        if not self._is_lamp_known:
+            self._lamp = await find_ir_lamp(client)
+            self._is_lamp_known = True
+        return self._lamp
 
     async def move_focus(self, speed: float) -> None:
         await self._image(lambda client, source: imaging.move_focus(client, source, speed))
@@ -168,16 +214,18 @@ class OnvifDevice(Device):
 
     async def _image(self, do: Callable[[OnvifClient, str], Awaitable[T]]) -> T:
         async def call(client: OnvifClient) -> T:
-            if not self._video_source:
-                sources = (profile.source for profile in await media.list_profiles(client))
-                self._video_source = next(filter(None, sources), "")
-            if not self._video_source:
-                raise UnsupportedCommandError(
-                    "The camera names no video source, so it has no imaging settings."
-                )
-            return await do(client, self._video_source)
+            return await do(client, await self._find_source(client))
 
         return await self._call(call)
+
+    async def _find_source(self, client: OnvifClient) -> str:
+        """Raises: UnsupportedCommandError: there is none; SourceError, CommandError."""
+        if not self._video_source:
+            sources = (profile.source for profile in await media.list_profiles(client))
+            self._video_source = next(filter(None, sources), "")
+        if not self._video_source:
+            raise UnsupportedCommandError("The camera names no video source, so it has no imaging settings.")
+        return self._video_source
 
     async def list_outputs(self) -> list[Relay]:
         return await self._call(device.list_relays)

@@ -1,6 +1,6 @@
 """Calls operations of an ONVIF device: addresses of its services, its clock, and the login.
 
-Not here: the operations of each service (`device`, `media`, `ptz`, `imaging`, `events`).
+Not here: the operations of each service (`device`, `media`, `ptz`, `imaging`, `lamp`, `events`, `recordings`).
 """
 
 import secrets
@@ -27,7 +27,7 @@ from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.http_session import HttpResponse, HttpSession
 from ninjacam.sources.urls import RequestTarget, parse_url
 
-ServiceName = Literal["device", "media", "media2", "ptz", "imaging", "events", "deviceio"]
+ServiceName = Literal["device", "media", "media2", "ptz", "imaging", "events", "deviceio", "search"]
 NAMESPACES: dict[ServiceName, str] = {
     "device": "http://www.onvif.org/ver10/device/wsdl",
     "media": "http://www.onvif.org/ver10/media/wsdl",
@@ -36,6 +36,7 @@ NAMESPACES: dict[ServiceName, str] = {
     "imaging": "http://www.onvif.org/ver20/imaging/wsdl",
     "events": "http://www.onvif.org/ver10/events/wsdl",
     "deviceio": "http://www.onvif.org/ver10/deviceIO/wsdl",
+    "search": "http://www.onvif.org/ver10/search/wsdl",
 }
 _SCHEMA = "http://www.onvif.org/ver10/schema"
 _FUNCTIONS: dict[ServiceName, str] = {
@@ -46,6 +47,7 @@ _FUNCTIONS: dict[ServiceName, str] = {
     "imaging": "imaging settings",
     "events": "events",
     "deviceio": "relay outputs (Device I/O)",
+    "search": "its own recordings (Recording Search)",
 }
 _CAPABILITIES: dict[str, ServiceName] = {
     "Device": "device",
@@ -54,6 +56,7 @@ _CAPABILITIES: dict[str, ServiceName] = {
     "Imaging": "imaging",
     "Events": "events",
     "DeviceIO": "deviceio",
+    "Search": "search",
 }
 MIN_CLOCK_CHANGE_S = 2.0
 """Minimum change of the camera's clock for which a login is retried: cameras lock accounts."""

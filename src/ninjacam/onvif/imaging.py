@@ -35,6 +35,8 @@ class Imaging:
     """State of the infrared cut filter: "on" by day, "off" at night, when cameras usually switch on infrared lamps.
     """
     ir_cut_filters: tuple[str, ...] = ()
+    ir_lamp_modes: tuple[str, ...] = ()
+    """"on", "off", "auto". The state of the lamp cannot be read."""
     focus_mode: str = ""
     """"auto" or "manual"."""
     focus_modes: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class ImagingChanges:
     """The settings to change; empty: unchanged. `levels`: values by the names in LEVELS."""
 
     ir_cut_filter: str = ""
+    ir_lamp: str = ""
     focus_mode: str = ""
     levels: dict[str, float] = field(default_factory=dict)
 
@@ -98,15 +101,17 @@ async def _can_move_focus(client: OnvifClient, source: str) -> bool:
 
 
 async def set_imaging(client: OnvifClient, source: str, changes: ImagingChanges) -> None:
-    """Change settings; the camera keeps the others. Raises: CommandRejectedError: the camera does not offer the
-    value; SourceError, CommandError."""
+    """Change settings, except the lamp; the camera keeps the others.
+
+    Raises: CommandRejectedError: the camera does not offer the value; SourceError, CommandError.
+    """
     offered = await get_imaging(client, source)
     elements: dict[str, str] = {}
     if changes.ir_cut_filter:
-        _check_mode("day and night", changes.ir_cut_filter, offered.ir_cut_filters)
+        check_mode("day and night", changes.ir_cut_filter, offered.ir_cut_filters)
         elements["IrCutFilter"] = f"<t:IrCutFilter>{changes.ir_cut_filter.upper()}</t:IrCutFilter>"
     if changes.focus_mode:
-        _check_mode("the focus", changes.focus_mode, offered.focus_modes)
+        check_mode("the focus", changes.focus_mode, offered.focus_modes)
         mode = f"<t:AutoFocusMode>{changes.focus_mode.upper()}</t:AutoFocusMode>"
         elements["Focus"] = f"<t:Focus>{mode}</t:Focus>"
     for name, value in changes.levels.items():
@@ -117,7 +122,7 @@ async def set_imaging(client: OnvifClient, source: str, changes: ImagingChanges)
     await client.call("imaging", "SetImagingSettings", f"{content}<ForcePersistence>true</ForcePersistence>")
 
 
-def _check_mode(what: str, mode: str, offered: tuple[str, ...]) -> None:
+def check_mode(what: str, mode: str, offered: tuple[str, ...]) -> None:
     """Raises: CommandRejectedError."""
     if mode not in offered:
         modes = ", ".join(offered) or "nothing"

@@ -156,9 +156,7 @@ async def open_ptz(client: OnvifClient, profiles: list[Profile] | None = None) -
         raise UnsupportedCommandError(
             "The camera cannot be moved: none of its profiles has a PTZ configuration."
         )
-    nodes = (await client.call("ptz", "GetNodes")).find_all("PTZNode")
-    node = next((each for each in nodes if each.attributes.get("token") == profile.ptz_node), None)
-    node = node or (nodes[0] if nodes else Element(""))
+    node = await find_node(client, profile)
     ranges = _ranges(node)
     options = await _options(client, profile)
     abilities = Abilities(
@@ -168,6 +166,13 @@ async def open_ptz(client: OnvifClient, profiles: list[Profile] | None = None) -
         min_timeout_s=_seconds(options.get_text("PTZConfigurationOptions", "PTZTimeout", "Min")),
     )
     return Ptz(client, profile, abilities, ranges)
+
+
+async def find_node(client: OnvifClient, profile: Profile) -> Element:
+    """Return the PTZ node of a profile, or else the first one. Raises: SourceError, CommandError."""
+    nodes = (await client.call("ptz", "GetNodes")).find_all("PTZNode")
+    node = next((each for each in nodes if each.attributes.get("token") == profile.ptz_node), None)
+    return node or (nodes[0] if nodes else Element(""))
 
 
 async def _options(client: OnvifClient, profile: Profile) -> Element:

@@ -27,6 +27,7 @@ SERVICES = {
     "ptz": "http://www.onvif.org/ver20/ptz/wsdl",
     "imaging": "http://www.onvif.org/ver20/imaging/wsdl",
     "events": "http://www.onvif.org/ver10/events/wsdl",
+    "search": "http://www.onvif.org/ver10/search/wsdl",
 }
 PREFIXES = "".join(f' xmlns:{name}="{uri}"' for name, uri in SERVICES.items())
 MAX_AGE_S = 5.0
@@ -58,6 +59,7 @@ class OnvifFaults:
     body: dict[str, str] = field(default_factory=dict)
     """Bodies of the envelope by operation, instead of the right ones."""
     stream_uri: str = ""
+    snapshot_uri: str = ""
     service_host: str = ""
     """A host that the camera names in the addresses of its services, as behind NAT."""
     closes: bool = False
@@ -66,6 +68,18 @@ class OnvifFaults:
     """No GetServices and no Media2."""
     fail: dict[str, str] = field(default_factory=dict)
     """Subcodes of faults by operation."""
+
+
+@dataclass(slots=True)
+class OnvifExtras:
+    """Functions that many cameras lack."""
+
+    auxiliary: list[str] = field(default_factory=list)
+    """The auxiliary commands that it announces, such as tt:IRLamp|On."""
+    auxiliary_in: Literal["node", "services", "capabilities"] = "node"
+    """Where it announces them."""
+    recordings: tuple[str, str, str] | None = None
+    """The number, start and end of the recordings on its SD card."""
 
 
 @dataclass
@@ -121,6 +135,7 @@ class FakeOnvifCamera(ServerThread):
             "Brightness": "50",
             "Contrast": "40",
         }
+        self.extras = OnvifExtras()
         self.relays = {"relay1": "inactive"}
         self.encoders = {"sub": _encoder_of("640", "360"), "main": _encoder_of("1920", "1080")}
         """The settings of the encoder of each profile."""
@@ -299,6 +314,7 @@ class FakeOnvifCamera(ServerThread):
 
     def _offered(self) -> list[str]:
         skipped = {"media2"} if self.faults.legacy else set()
+        skipped |= set() if self.extras.recordings else {"search"}
         return [name for name in SERVICES if name not in skipped and (self.has_ptz or name != "ptz")]
 
     def _do_get_services(self, _: dict[str, str], path: str) -> str | None:
@@ -311,13 +327,39 @@ class FakeOnvifCamera(ServerThread):
         )
 
     def _do_get_capabilities(self, _: dict[str, str], path: str) -> str:
-        names = {"device": "Device", "media": "Media", "ptz": "PTZ", "imaging": "Imaging", "events": "Events"}
+        names = {
+            "device": "Device",
+            "media": "Media",
+            "ptz": "PTZ",
+            "imaging": "Imaging",
+            "events": "Events",
+            "search": "Search",
+        }
         found = "".join(
             f"<t:{names[name]}><t:XAddr>{self._address(name)}</t:XAddr></t:{names[name]}>"
             for name in self._offered()
             if name in names
         )
+        if self.extras.auxiliary_in == "capabilities":
+            commands = f"<t:IO><t:Extension>{self._auxiliary_commands()}</t:Extension></t:IO></t:Device>"
+            found = found.replace("</t:Device>", commands)
         return f"<device:Capabilities>{found}</device:Capabilities>"
+
+    def _do_get_service_capabilities(self, _: dict[str, str], path: str) -> str:
+        commands = " ".join(self.extras.auxiliary) if self.extras.auxiliary_in == "services" else ""
+        return f'<device:Capabilities><device:Misc AuxiliaryCommands="{escape(commands)}"/></device:Capabilities>'
+
+    def _auxiliary_commands(self) -> str:
+        return "".join(
+            f"<t:AuxiliaryCommands>{escape(each)}</t:AuxiliaryCommands>" for each in self.extras.auxiliary
+        )
+
+    def _do_send_auxiliary_command(self, values: dict[str, str], path: str) -> str | None:
+        is_ptz = self.extras.auxiliary_in == "node"
+        command = values.get("AuxiliaryData" if is_ptz else "AuxiliaryCommand")
+        if path.endswith("ptz") != is_ptz or command not in self.extras.auxiliary:
+            return None
+        return "" if not is_ptz or values.get("ProfileToken") in self.encoders else None
 
     def _do_get_relay_outputs(self, _: dict[str, str], path: str) -> str:
         return "".join(
@@ -379,7 +421,10 @@ class FakeOnvifCamera(ServerThread):
         return f"<media:MediaUri><t:Uri>{escape(uri)}</t:Uri></media:MediaUri>"
 
     def _do_get_snapshot_uri(self, _: dict[str, str], path: str) -> str:
-        return f"<media:MediaUri><t:Uri>http://{self.host}:{self.port}/snapshot.jpg</t:Uri></media:MediaUri>"
+        uri = self.faults.snapshot_uri or f"http://{self.host}:{self.port}/snapshot.jpg"
+        if path.endswith("media2"):
+            return f"<media2:Uri>{escape(uri)}</media2:Uri>"
+        return f"<media:MediaUri><t:Uri>{escape(uri)}</t:Uri></media:MediaUri>"
 
     def _do_get_video_encoder_configuration(self, values: dict[str, str], path: str) -> str | None:
         token = values.get("ConfigurationToken", "").removeprefix("e-")
@@ -452,7 +497,7 @@ class FakeOnvifCamera(ServerThread):
         return (
             f'<ptz:PTZNode token="node1"><t:Name>node1</t:Name><t:SupportedPTZSpaces>{spaces}</t:SupportedPTZSpaces>'
             "<t:MaximumNumberOfPresets>100</t:MaximumNumberOfPresets><t:HomeSupported>true</t:HomeSupported>"
-            "</ptz:PTZNode>"
+            f"{self._auxiliary_commands() if self.extras.auxiliary_in == 'node' else ''}</ptz:PTZNode>"
         )
 
     def _do_get_configuration_options(self, _: dict[str, str], path: str) -> str:
@@ -553,6 +598,17 @@ class FakeOnvifCamera(ServerThread):
 
     def _do_move(self, _: dict[str, str], path: str) -> str:
         return ""
+
+    # --- recordings ---
+
+    def _do_get_recording_summary(self, _: dict[str, str], path: str) -> str | None:
+        if self.extras.recordings is None:
+            return None
+        count, start, end = map(escape, self.extras.recordings)
+        return (
+            f"<search:Summary><t:DataFrom>{start}</t:DataFrom><t:DataUntil>{end}</t:DataUntil>"
+            f"<t:NumberRecordings>{count}</t:NumberRecordings></search:Summary>"
+        )
 
     # --- events ---
 

@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from ninjacam.devices import onvif_device
 from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.devices.server import DeviceServer
 from ninjacam.models import Camera, CameraGrant, Stream
@@ -90,6 +91,7 @@ def test_a_device_is_described_with_advice(
 ) -> None:
     device.encoders["main"]["gop"] = "250"
     device.faults.clock_offset_s = 600
+    device.faults.snapshot_uri = "http://127.0.0.1/image.jpg?token=hunter2"
     found = get(admin, "dome/device").json()
     assert (found["manufacturer"], found["model"], found["firmware"]) == ("Example", "Dome 5", "1.2.3")
     assert found["functions"] == ["ptz", "imaging", "events", "outputs"]
@@ -97,10 +99,21 @@ def test_a_device_is_described_with_advice(
     sub, main = found["profiles"]
     assert (main["stream"], main["url"]) == ("main", "rtsp://127.0.0.1:8554/main")
     assert (sub["stream"], sub["url"]) == (None, "rtsp://127.0.0.1:8554/sub")
+    assert main["snapshot_url"] == "http://127.0.0.1/image.jpg?token=***"
     assert main["encoder"] == {
         "codec": "H264", "width_px": 1920, "height_px": 1080, "fps": 25, "bitrate_kbps": 4096, "gop_frames": 250,
     }  # fmt: skip
     assert [each["code"] for each in main["advice"]] == ["key_frames_rare"]
+
+
+def test_the_recordings_of_a_device_are_summarized(
+    admin: Client, served_dome: Camera, device: FakeOnvifCamera
+) -> None:
+    assert get(admin, "dome/device").json()["recordings"] is None
+    device.extras.recordings = ("1", "2026-01-01T00:00:00Z", "2026-01-08T12:00:00Z")
+    body = {"url": "rtsp://127.0.0.1/", "username": "admin", "password": "secret", "onvif_url": device.url}
+    found = send(admin, "post", "probe/device", body).json()["recordings"]
+    assert found == {"count": 1, "start": "2026-01-01T00:00:00Z", "end": "2026-01-08T12:00:00Z"}
 
 
 def test_the_streams_of_a_device_are_added_once(
@@ -226,6 +239,65 @@ def test_imaging_and_outputs_need_the_role_control(
         ("patch", "dome/device/encoders/main", {"gop_frames": 50}),
     ):
         assert send(client, method, path, body).status_code == 403
+
+
+def test_the_lamp_is_one_of_the_imaging_settings(
+    served_dome: Camera, device: FakeOnvifCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    device.extras.auxiliary, device.extras.auxiliary_in = ["tt:IRLamp|On", "tt:IRLamp|Off"], "services"
+    client = with_role("guard", served_dome, "control")
+    assert get(client, "dome/imaging").json()["ir_lamp_modes"] == ["on", "off"]
+    with caplog.at_level("INFO", "ninjacam.audit"):
+        assert send(client, "patch", "dome/imaging", {"ir_lamp": "on"}).status_code == 204
+    assert '"verb": "imaging.update", "subject": "dome", "by": "guard' in caplog.text
+    assert not device.named("SetImagingSettings")
+    both = {"ir_lamp": "off", "ir_cut_filter": "on"}
+    assert send(client, "patch", "dome/imaging", both).status_code == 204
+    sent = device.named("SendAuxiliaryCommand")
+    assert [each.values["AuxiliaryCommand"] for each in sent] == ["tt:IRLamp|On", "tt:IRLamp|Off"]
+    assert device.imaging["IrCutFilter"] == "ON"
+    refused = send(client, "patch", "dome/imaging", {"ir_lamp": "auto", "ir_cut_filter": "off"})
+    assert refused.json()["code"] == "command_rejected" and "It offers: on, off" in refused.json()["detail"]
+    assert send(client, "patch", "dome/imaging", {"ir_lamp": "reboot"}).status_code == 422
+    viewer = with_role("viewer", served_dome, "view")
+    assert send(viewer, "patch", "dome/imaging", {"ir_lamp": "on"}).status_code == 403
+    assert len(device.named("SendAuxiliaryCommand")) == 2 and device.imaging["IrCutFilter"] == "ON"
+
+
+def test_a_camera_has_a_lamp_without_other_imaging_settings(
+    served_dome: Camera, device: FakeOnvifCamera
+) -> None:
+    device.extras.auxiliary = ["tt:IRLamp|On"]
+    device.faults.fail = {"GetImagingSettings": "NoImagingForSource"}
+    client = with_role("guard", served_dome, "control")
+    found = get(client, "dome/imaging").json()
+    assert (found["ir_lamp_modes"], found["levels"]) == (["on"], {})
+    assert send(client, "patch", "dome/imaging", {"ir_lamp": "on"}).status_code == 204
+
+
+@pytest.mark.parametrize("fault", ["ActionNotSupported", "NotAuthorized"])
+def test_imaging_settings_are_returned_without_the_lamp(
+    served_dome: Camera, device: FakeOnvifCamera, fault: str
+) -> None:
+    device.extras.auxiliary = ["tt:IRLamp|On"]
+    device.faults.fail = {"GetNodes": fault, "GetServiceCapabilities": fault}
+    client = with_role("guard", served_dome, "control")
+    for _ in range(2):
+        found = get(client, "dome/imaging").json()
+        assert (found["ir_lamp_modes"], found["ir_cut_filter"]) == ([], "auto")
+    assert len(device.named("GetNodes")) == 1
+
+
+def test_imaging_settings_do_not_wait_for_the_lamp(
+    served_dome: Camera, device: FakeOnvifCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onvif_device, "LAMP_TIMEOUT_S", 0.2)
+    device.extras.auxiliary = ["tt:IRLamp|On"]
+    device.faults.delays_s = {"GetNodes": 60}
+    client = with_role("guard", served_dome, "control")
+    assert get(client, "dome/imaging").json()["ir_lamp_modes"] == []
+    device.faults.delays_s = {}
+    assert get(client, "dome/imaging").json()["ir_lamp_modes"] == ["on"]
 
 
 def test_the_focus_stops_although_the_answer_to_its_movement_is_lost(

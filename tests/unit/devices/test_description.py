@@ -13,6 +13,7 @@ from ninjacam.devices.advice import advise_device, advise_encoder
 from ninjacam.devices.description import DeviceDescription, VideoProfile, describe_device, name_streams
 from ninjacam.onvif.device import DeviceInformation
 from ninjacam.onvif.media import Encoder
+from ninjacam.onvif.recordings import RecordingSummary
 from ninjacam.testing.onvif_camera import FakeOnvifCamera
 from tests.unit.onvif.test_client import run
 
@@ -37,6 +38,9 @@ def test_a_device_is_described(legacy: bool) -> None:
     assert [(each.token, each.url, each.error) for each in found.profiles] == [
         ("sub", "rtsp://127.0.0.1:8554/sub", ""), ("main", "rtsp://127.0.0.1:8554/main", ""),
     ]  # fmt: skip
+    assert [each.snapshot_url for each in found.profiles] == [
+        f"http://127.0.0.1:{camera.port}/snapshot.jpg"
+    ] * 2
     assert json.loads(json.dumps(asdict(found)))["profiles"][0]["encoder"]["width_px"] == 640
 
 
@@ -47,6 +51,42 @@ def test_a_stream_on_another_host_is_described_without_its_address() -> None:
     assert [each.url for each in found.profiles] == ["", ""]
     assert "another host" in found.profiles[0].error
     assert name_streams(found.profiles, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        ("http://admin:secret@127.0.0.1:81/a.jpg?x=1", "http://127.0.0.1:81/a.jpg?x=1"),
+        ("http://169.254.169.254/latest", ""),
+        ("file:///etc/passwd", ""),
+        ("http://127.0.0.1/" + 2000 * "x", ""),
+        ("http://[::1", ""),
+        (" ", ""),
+    ],
+)
+def test_snapshots_are_described_at_the_devices_own_host_without_a_login(stated: str, shown: str) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.snapshot_uri = stated
+        found = run(camera, describe_device)
+    assert [each.snapshot_url for each in found.profiles] == [shown, shown]
+
+
+@pytest.mark.parametrize("fault", ["ActionNotSupported", "NoEntity", "NotAuthorized"])
+def test_a_device_without_snapshots_is_described(fault: str) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.fail = {"GetSnapshotUri": fault}
+        found = run(camera, describe_device)
+    assert [(bool(each.url), each.snapshot_url) for each in found.profiles] == [(True, ""), (True, "")]
+    requests = 1 if fault == "NotAuthorized" else 2  # Cameras lock accounts.
+    assert len(camera.named("GetSnapshotUri")) == requests
+
+
+def test_a_device_that_does_not_return_its_snapshots_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(description, "DETAILS_TIMEOUT_S", 0.2)
+    with FakeOnvifCamera() as camera:
+        camera.faults.delays_s = {"GetSnapshotUri": 60}
+        found = run(camera, describe_device)
+    assert [(bool(each.url), each.snapshot_url) for each in found.profiles] == [(True, ""), (True, "")]
 
 
 @pytest.mark.parametrize("fault", ["ActionNotSupported", "NoEntity", "NotAuthorized"])
@@ -74,6 +114,54 @@ def test_only_so_many_profiles_are_asked_for() -> None:
         camera.encoders = {str(number): dict(camera.encoders["main"]) for number in range(60)}
         found = run(camera, describe_device)
         assert len(found.profiles) == len(camera.named("GetStreamUri")) == description.MAX_PROFILES
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_recordings_of_a_device_are_summarized(legacy: bool) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.legacy = legacy
+        assert run(camera, describe_device).recordings is None
+        assert not camera.named("GetRecordingSummary")
+        camera.extras.recordings = ("2", "2026-01-01T00:00:00Z", "2026-01-01T02:00:00.5+01:00")
+        found = run(camera, describe_device)
+    assert found.recordings == RecordingSummary(2, 1_767_225_600.0, 1_767_229_200.5)
+    assert found.profiles[0].snapshot_url
+
+
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        (("0", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"), RecordingSummary(0)),
+        (("1", "2026-01-01T00:00:00", "2026-01-01T00:00:01"), RecordingSummary(1, 1_767_225_600, 1_767_225_601)),
+        (("1", "2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"), RecordingSummary(1)),
+        (("1", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"), RecordingSummary(1)),
+        (("1", "yesterday", ""), RecordingSummary(1)),
+        (("-1", "", ""), None),
+        (("99999999999", "", ""), None),
+        (("many", "", ""), None),
+    ],
+)  # fmt: skip
+def test_false_summaries_of_recordings_are_bounded(
+    stated: tuple[str, str, str], shown: RecordingSummary | None
+) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.extras.recordings = stated
+        assert run(camera, describe_device).recordings == shown
+
+
+@pytest.mark.parametrize("fault", ["ActionNotSupported", "NotAuthorized", "slow"])
+def test_a_device_that_does_not_return_its_recordings_is_described(
+    monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(description, "DETAILS_TIMEOUT_S", 0.5)
+    with FakeOnvifCamera() as camera:
+        camera.extras.recordings = ("1", "", "")
+        if fault == "slow":
+            camera.faults.delays_s = {"GetRecordingSummary": 60}
+        else:
+            camera.faults.fail = {"GetRecordingSummary": fault}
+        found = run(camera, describe_device)
+    assert found.recordings is None and found.profiles[1].snapshot_url
 
 
 # --- names of streams ---

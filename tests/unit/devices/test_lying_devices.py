@@ -29,7 +29,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "set_encoder": {"profile": "main", "changes": {"gop_frames": 50}},
     "set_clock": {},
     "get_imaging": {},
-    "set_imaging": {"changes": {"ir_cut_filter": "off"}},
+    "set_imaging": {"changes": {"ir_cut_filter": "off", "ir_lamp": "on"}},
     "move_focus": {"speed": 1, "duration_s": 0.01},
     "list_outputs": {},
     "set_output": {"output": "relay1", "is_active": True},

@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import CommandRejectedError, ProtocolError, SourceError, UnsupportedCommandError
 from ninjacam.core.movement import Abilities, Vector
-from ninjacam.onvif import device, events, imaging, media
+from ninjacam.onvif import device, events, imaging, lamp, media
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.events import DeviceEvent, pull_events, read_event
 from ninjacam.onvif.imaging import Imaging, ImagingChanges
@@ -148,6 +149,42 @@ def test_a_camera_without_imaging_options_is_only_read(camera: FakeOnvifCamera) 
 
     found = run(camera, go)
     assert found.levels["brightness"].max is None and not found.can_move_focus and not found.ir_cut_filters
+
+
+@pytest.mark.parametrize("place", ["node", "services", "capabilities"])
+def test_the_lamp_is_switched_where_the_camera_announces_it(
+    camera: FakeOnvifCamera, place: Literal["node", "services", "capabilities"]
+) -> None:
+    camera.extras.auxiliary = ["tt:Wiper|On", "tt:Irlamp|Auto", "tt:IRLamp|On"]
+    camera.extras.auxiliary_in = place
+
+    async def go(client: OnvifClient) -> tuple[str, ...]:
+        found = await lamp.find_ir_lamp(client)
+        assert found is not None
+        for mode in found.modes:
+            await lamp.set_ir_lamp(client, found, mode)
+        return found.modes
+
+    assert run(camera, go) == ("on", "auto")
+    sent = [each.values for each in camera.named("SendAuxiliaryCommand")]
+    name = "AuxiliaryData" if place == "node" else "AuxiliaryCommand"
+    assert [values[name] for values in sent] == ["tt:IRLamp|On", "tt:Irlamp|Auto"]
+
+
+def test_only_the_standard_commands_are_a_lamp(camera: FakeOnvifCamera) -> None:
+    camera.extras.auxiliary = [
+        "LightOn",
+        "tt:IRLamp|On;reboot",
+        "<x/>",
+        "tt:IRLamp|Blink",
+        "\u202ett:IRLamp|On",
+        "",
+    ]
+    assert run(camera, lamp.find_ir_lamp) is None
+    camera.extras.auxiliary = ["tt:Wiper|On"] * 5000 + ["tt:IRLamp|On"]
+    assert run(camera, lamp.find_ir_lamp) is None, "only so many are read"
+    camera.faults.fail = {"GetNodes": "ActionNotSupported", "GetServiceCapabilities": "ActionNotSupported"}
+    assert run(camera, lamp.find_ir_lamp) is None
 
 
 # --- movement ---

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.http import HttpRequest
@@ -18,6 +19,7 @@ from ninjacam.api.schemas.device import (
     DeviceOut,
     DeviceProbeIn,
     DeviceProbePatch,
+    DeviceRecordingsOut,
     EncoderOptionsOut,
     EncoderOut,
     EncoderPatch,
@@ -39,6 +41,7 @@ from ninjacam.devices.advice import Advice, advise_device, advise_encoder
 from ninjacam.devices.description import DeviceDescription, EncoderSettings, known_streams
 from ninjacam.onvif.imaging import LEVELS, ImagingChanges
 from ninjacam.onvif.media import EncoderChanges, EncoderOptions
+from ninjacam.onvif.recordings import RecordingSummary
 from ninjacam.queries import device as queries
 from ninjacam.queries.cameras import get_camera
 from ninjacam.queries.status import read_status
@@ -193,13 +196,22 @@ def _device_out(found: DeviceDescription, streams: Mapping[str, str]) -> DeviceO
                 stream=streams.get(profile.token),
                 url=redact_url(profile.url) if profile.url else None,
                 error=profile.error,
+                snapshot_url=redact_url(profile.snapshot_url),
                 encoder=EncoderOut(**asdict(profile.encoder)),
                 advice=_notices(advise_encoder(profile.encoder)),
             )
             for profile in found.profiles
         ],
+        recordings=_recordings_out(found.recordings) if found.recordings else None,
         advice=_notices(advise_device(found)),
     )
+
+
+def _recordings_out(found: RecordingSummary) -> DeviceRecordingsOut:
+    start, end = (
+        None if each is None else datetime.fromtimestamp(each, UTC) for each in (found.start_s, found.end_s)
+    )
+    return DeviceRecordingsOut(count=found.count, start=start, end=end)
 
 
 def _notices(advice: list[Advice]) -> list[Notice]:

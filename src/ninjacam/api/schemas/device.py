@@ -1,5 +1,6 @@
 """The device of a camera: what it is, its video profiles and encoders, clock, imaging, outputs."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from ninja import Schema
@@ -50,8 +51,19 @@ class ProfileOut(Schema):
         description="Address of its stream at the device's own host, without a login; null if it cannot be used."
     )
     error: str = Field(description="Why there is no `url`.")
+    snapshot_url: str = Field(
+        description="Address of a JPEG image at the device's own host, without a login; empty: none."
+    )
     encoder: EncoderOut
     advice: list[Notice]
+
+
+class DeviceRecordingsOut(Schema):
+    """The recordings that the camera itself keeps, such as on an SD card. Times are by the camera's clock."""
+
+    count: int = Field(description="Number of recordings; cameras usually keep one for each video source.")
+    start: datetime | None = Field(description="Start of the oldest one; null: unknown.")
+    end: datetime | None = Field(description="End of the newest one; null: unknown.")
 
 
 class DeviceOut(Schema):
@@ -72,10 +84,12 @@ class DeviceOut(Schema):
                 "stream": "main",
                 "url": "rtsp://192.168.1.20/stream1",
                 "error": "",
+                "snapshot_url": "http://192.168.1.20/snapshot.jpg",
                 "encoder": _ENCODER,
                 "advice": [_ADVICE],
             }
         ],
+        recordings={"count": 1, "start": "2026-01-01T00:00:00Z", "end": "2026-01-08T12:00:00Z"},
         advice=[],
     )
 
@@ -89,6 +103,9 @@ class DeviceOut(Schema):
         description="Seconds by which the camera's clock is ahead of this server's, to a second."
     )
     profiles: list[ProfileOut] = Field(description="In the device's order; at most 16.")
+    recordings: DeviceRecordingsOut | None = Field(
+        description="The recordings that the camera itself keeps; null: it does not report any."
+    )
     advice: list[Notice] = Field(description="What to change in the device.")
 
 
@@ -191,6 +208,7 @@ class ImagingOut(Schema):
     model_config = example(
         ir_cut_filter="auto",
         ir_cut_filters=["on", "off", "auto"],
+        ir_lamp_modes=["on", "off"],
         focus_mode="auto",
         focus_modes=["auto", "manual"],
         can_move_focus=True,
@@ -199,6 +217,10 @@ class ImagingOut(Schema):
 
     ir_cut_filter: str = Field(description="`on` by day, `off` by night, or `auto`.")
     ir_cut_filters: list[str] = Field(description="The modes that the camera offers.")
+    ir_lamp_modes: list[str] = Field(
+        description="The modes of the infrared lamp that the camera offers: `on`, `off`, `auto`; empty: none. "
+        "Cameras do not report the present one."
+    )
     focus_mode: str = Field(description="`auto` or `manual`.")
     focus_modes: list[str] = Field(description="The modes that the camera offers.")
     can_move_focus: bool
@@ -213,6 +235,7 @@ class ImagingPatch(Schema):
     model_config = input_example(ir_cut_filter="auto")
 
     ir_cut_filter: Literal["on", "off", "auto"] | None = None
+    ir_lamp: Literal["on", "off", "auto"] | None = None
     focus_mode: Literal["auto", "manual"] | None = None
     brightness: float | None = Field(None, ge=-1e6, le=1e6)
     contrast: float | None = Field(None, ge=-1e6, le=1e6)

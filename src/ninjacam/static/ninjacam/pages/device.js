@@ -12,7 +12,7 @@ import { element, fill, listItem, showTexts } from "./dom.js";
  *   bitrate_kbps: Range | null, gop_frames: Range | null }} EncoderOptions
  * @typedef {{ code: string, message: string }} Advice
  * @typedef {{ token: string, name: string, stream: string | null, url: string | null, error: string,
- *   encoder: Encoder, advice: Advice[] }} Profile
+ *   snapshot_url: string, encoder: Encoder, advice: Advice[] }} Profile
  */
 
 const root = element(document, "#device", HTMLElement);
@@ -75,6 +75,7 @@ function showDevice(place, device) {
     element(place, `[data-value=${name}]`, HTMLElement).textContent = device[name] || "–";
   }
   showClock(place, device.clock_offset_s);
+  showRecordings(place, device.recordings);
   showTexts(element(place, "[data-advice]", HTMLElement), device.advice.map((/** @type {Advice} */ each) => each.message));
   element(place, "[data-profiles]", HTMLElement).replaceChildren(...device.profiles.map(profileItem));
   element(place, "[data-do=streams]", HTMLButtonElement).hidden = !device.profiles.some(
@@ -92,12 +93,30 @@ function showClock(place, offset_s) {
   element(place, "[data-value=clock]", HTMLElement).textContent = text ?? "";
 }
 
+/**
+ * @param {HTMLElement} place
+ * @param {{ count: number, start: string | null, end: string | null } | null} recordings
+ */
+function showRecordings(place, recordings) {
+  for (const each of place.querySelectorAll("[data-recordings]")) {
+    if (each instanceof HTMLElement) each.hidden = !recordings;
+  }
+  if (!recordings) return;
+  const { count, start, end } = recordings;
+  const format = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "short", timeStyle: "short" });
+  const span = start && end ? format.formatRange(new Date(start), new Date(end)) : "";
+  element(place, "[data-value=recordings]", HTMLElement).textContent = [count, span].filter(String).join("; ");
+}
+
 /** @param {Profile} profile */
 function profileItem(profile) {
   const item = listItem(element(root, "template[data-profile]", HTMLTemplateElement));
   element(item, "strong", HTMLElement).textContent = profile.name || profile.token;
   showEncoder(item, profile.encoder, profile.advice, profile.stream);
   element(item, "[data-error]", HTMLElement).textContent = profile.error;
+  const snapshot = element(item, "[data-snapshot]", HTMLElement);
+  snapshot.hidden = !profile.snapshot_url;
+  element(snapshot, "code", HTMLElement).textContent = profile.snapshot_url;
   const form = element(item, "form", HTMLFormElement);
   const details = element(item, "details", HTMLDetailsElement);
   details.addEventListener("toggle", () => details.open && form.hidden && loadEncoder(item, form, profile));
@@ -217,6 +236,7 @@ function encoderChanges(form) {
  * @param {any} imaging ImagingOut of the API
  */
 function showImaging(form, imaging) {
+  showLamp(element(form, "[name=ir_lamp]", HTMLSelectElement), imaging.ir_lamp_modes);
   for (const [name, choices] of [["ir_cut_filter", imaging.ir_cut_filters], ["focus_mode", imaging.focus_modes]]) {
     const select = element(form, `[name=${name}]`, HTMLSelectElement);
     labelOf(select).hidden = !choices.length;
@@ -236,6 +256,20 @@ function showImaging(form, imaging) {
   for (const button of focus.querySelectorAll("button")) {
     button.onclick = () => run(button, () => callApi(`${path}/focus`, { speed: Number(button.dataset.speed) }));
   }
+}
+
+/**
+ * Cameras do not report the state of the lamp, so the first choice is empty, and it cannot be chosen again.
+ *
+ * @param {HTMLSelectElement} select
+ * @param {string[]} modes
+ */
+function showLamp(select, modes) {
+  const labels = { on: strings.lampOn, off: strings.lampOff, auto: strings.auto };
+  labelOf(select).hidden = !modes.length;
+  showChoices(select, modes, "", (mode) => labels[/** @type {keyof typeof labels} */ (mode)] ?? mode);
+  if (select.options[0]) select.options[0].disabled = true;
+  select.onchange = () => run(select, () => callApi(`${path}/imaging`, { ir_lamp: select.value }, "PATCH"));
 }
 
 /** @param {HTMLElement} control */
