@@ -98,7 +98,7 @@ def fronts(data: Path) -> Iterator[dict[str, Front]]:
             name: stack.enter_context(AsgiServer(name, APPLICATION, environment=environment(data)))
             for name in SERVERS
         }
-        fronts = {name: Front(server, data / "tmp") for name, server in servers.items()}
+        fronts: dict[str, Front] = {name: Front(server, data / "tmp") for name, server in servers.items()}
         for front in fronts.values():
             # The first page imports modules. Tests that measure memory begin after that.
             with front.client() as client:
