@@ -62,7 +62,7 @@ class Plan:
     memory_viewers: int = 1000
     browser_window_s: float = 8.0
     wall_cameras: int = 16
-    stream_switches: int = 20
+    stream_switches: int = 60
     index_days: int = 30
     deaths: int = 20
     seeks: int = 40
