@@ -12,7 +12,8 @@ Not here: events of the API and the engine (`ninjacam.actions.events`, `ninjacam
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -207,6 +208,16 @@ def send_to(sink: Sink | None) -> None:
     """Send events of `create` in this process to `sink` instead of the database. For entry points."""
     global _sink
     _sink = sink
+
+
+@contextmanager
+def sent_to(sink: Sink) -> Iterator[None]:
+    """Send events to `sink` instead of the database, for the duration of a `with` block."""
+    send_to(sink)
+    try:
+        yield
+    finally:
+        send_to(None)
 
 
 def discard(camera: str, item: "EventInput | EventChange") -> None:

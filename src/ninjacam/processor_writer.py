@@ -235,9 +235,8 @@ class ProcessorWriter:
         except (OperationalError, InterfaceError):
             connections.close_all()
             return False
-        except (
-            DatabaseError
-        ):  # The database refused the transaction as a whole. Later events must not be lost.
+        except DatabaseError:
+            # The database refused the transaction as a whole. Later events must not be lost.
             logger.exception("what processors created cannot be written")
             connections.close_all()
         return True

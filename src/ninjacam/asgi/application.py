@@ -52,9 +52,8 @@ class LiveApplication:
             await self._lifespan(scope, receive, send)
             return
         if scope["type"] == "http" and has_left(send):
-            await respond(
-                send, 503, b"text/plain", b""
-            )  # Servers report a request without a response as an error.
+            # Servers report a request without a response as an error.
+            await respond(send, 503, b"text/plain", b"")
             return
         if scope["type"] in ("http", "websocket"):
             door = self._begin()

@@ -3,7 +3,6 @@
 Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """
 
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -47,8 +46,7 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
             return
         self._collected_bytes += len(data)
         if self._collected_bytes > MAX_HEAD_BYTES and not self._refused:
-            with contextlib.suppress(_RefusedError):
-                self._refuse(431)
+            self._note_refusal(431)
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
@@ -81,10 +79,13 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _refuse(self, status: int) -> None:
+        self._note_refusal(status)
+        raise _RefusedError
+
+    def _note_refusal(self, status: int) -> None:
         self._refused = status
         log_rarely(logger, f"head-refused-{status}", "Refused a request head: %s", _PHRASES[status].decode())
         self.logger = _SILENT  # Uvicorn would log that the request is invalid, each time.
-        raise _RefusedError
 
     def send_400_response(self, msg: str) -> None:
         """Send an error response, also for 414, 429 and 431. If a response is in progress, only close the

@@ -1,7 +1,6 @@
 """What the interpreter of `ninjacam shell` offers: frames of a camera, and processors called with them."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ class Workbench:
         if not 1 <= frames <= MAX_FRAMES:
             raise InvalidError.of("frames", f"Use 1 to {MAX_FRAMES} frames.")
         collector = EventCollector()
-        with _sent_to(collector.put):
+        with events.sent_to(collector.put):
             chain = self._find_chain(processor)
             name = chain[-1].name
             stored = self._camera.processor_options or {}
@@ -191,12 +190,3 @@ def _to_called(outcome: FrameOutcome, collector: EventCollector, name: str) -> C
         outcome.took_ns / 1e6,
         name,
     )
-
-
-@contextmanager
-def _sent_to(sink: Callable[[str, Any], None]) -> Iterator[None]:
-    events.send_to(sink)
-    try:
-        yield
-    finally:
-        events.send_to(None)

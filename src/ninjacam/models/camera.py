@@ -278,25 +278,27 @@ class Camera(StreamFields):
         with transaction.atomic():
             stored = Camera._base_manager.select_for_update().filter(pk=self.pk).first()
             before = "" if stored is None else stored.slug
-            if before != self.slug:
+            # Without its name among the fields, this object may have an old one.
+            is_moved = before != self.slug and (only is None or "slug" in only)
+            if is_moved:
                 archive.set_aside(self.slug, _is_taken)
             super().save(**options)
-            if before and before != self.slug:
+            if is_moved and before:
                 archive.move(before, self.slug)
                 archive.rename_in_webhooks(before, self.slug)
             elif stored is not None:
                 self._end_events_of(stored)
 
     def _end_events_of(self, before: "Camera") -> None:
-        """End the ongoing events of processors that this camera no longer has."""
+        """End the ongoing events of processors that the camera has no longer. `before`: as it was in the database."""
         from ninjacam.models.event import PROCESSOR
         from ninjacam.models.ongoing import end_ongoing
 
-        removed = set(before.processors or ()) - set(self.processors or ())
-        if before.enabled and not self.enabled:
-            end_ongoing(self.slug, PROCESSOR)
-        elif removed:
-            end_ongoing(self.slug, PROCESSOR, removed)
+        now = Camera._base_manager.only("enabled", "processors").get(pk=self.pk)
+        if before.enabled and not now.enabled:
+            end_ongoing(before.slug, PROCESSOR)
+        elif removed := set(before.processors or ()) - set(now.processors or ()):
+            end_ongoing(before.slug, PROCESSOR, removed)
 
     def clean(self) -> None:
         if self.record == self.Record.SCHEDULE and not self.record_schedule:

@@ -1,7 +1,7 @@
 """Runs your processors over video files in your own tests, as a vision worker runs them, but with each frame."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -150,34 +150,24 @@ class _Run:
     def iter_frames(self) -> Iterator[FrameRun]:
         """Yield the frames that the processor is called for. Iterate once."""
         collector, zones = self.collector, self._zones
-        with _collected(collector):
+        with events.sent_to(collector.put):
             run = ChainRun(self._camera, self._chain, self._options, zones=zones, on_call=collector.enter)
         failures: tuple[Failure, ...] = ()
         try:
             frames = iter_frames(self._part, examines=run.examines, skips_still=run.skips_still, zones=zones)
             with closing(ReadAhead(frames)) as ahead:
                 for recorded in ahead:
-                    with _collected(collector):
+                    with events.sent_to(collector.put):
                         outcome = run.process(recorded)
                     if outcome.failures and not self._continues:
                         raise outcome.failures[0].error
                     if outcome.returned is not None or outcome.failures:
                         yield _to_frame_run(outcome, collector)
         finally:
-            with _collected(collector):
+            with events.sent_to(collector.put):
                 failures = run.close()
         if failures and not self._continues:
             raise failures[0].error
-
-
-@contextmanager
-def _collected(collector: EventCollector) -> Iterator[None]:
-    """Collect the events of user code, and not those that a test creates between two frames."""
-    events.send_to(collector.put)
-    try:
-        yield
-    finally:
-        events.send_to(None)
 
 
 def _to_frame_run(outcome: FrameOutcome, collector: EventCollector) -> FrameRun:

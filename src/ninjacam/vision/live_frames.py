@@ -15,6 +15,7 @@ from ninjacam.core.errors import DecodeError, StreamUnavailableError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Kind, Packet, StreamInfo
 from ninjacam.hub.client import RefusedError, StreamSubscription
 from ninjacam.hub.request import StreamRequest
+from ninjacam.vision.decoding import MAX_HELD_BACK
 from ninjacam.vision.images import Decoder
 
 FRESH_NS = 1_000_000_000
@@ -48,6 +49,7 @@ class LiveFrames:
         self._info: StreamInfo | None = None
         self._refused: RefusedError | None = None
         self._decoder: Decoder | None = None
+        self._fed: dict[int | None, Packet] = {}
         self._number = 0
         self._loop = asyncio.new_event_loop()
         self._subscription = StreamSubscription(
@@ -131,12 +133,17 @@ class LiveFrames:
             if not packet.is_key:
                 return
             self._decoder = Decoder(packet.codec)
+            self._fed = {}
+        self._fed[packet.pts] = packet
+        if len(self._fed) > MAX_HELD_BACK:
+            del self._fed[next(iter(self._fed))]
         try:
             frames = self._decoder.decode_frames(packet)
         except DecodeError:
             return
         for frame in frames:
-            self._publish(frame, packet)
+            # With B-frames, this is not the one just fed.
+            self._publish(frame, self._fed.pop(frame.pts, packet))
 
     def _publish(self, frame: av.VideoFrame, packet: Packet) -> None:
         with self._changed:

@@ -20,7 +20,7 @@ from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, Li
 from ninjacam.models import Camera
 
 OPERATOR = LocalOperator()
-DEVICE = {
+DEVICE: dict[str, Any] = {
     "event": "device", "address": "10.0.0.5", "kind": "camera", "maker": "Hikvision", "model": "DS-2CD2042",
     "name": "<script>alert(1)</script>", "hostname": "cam.local", "mac": "44:19:b6:00:00:01", "onvif_url": "",
     "certainty": 0.95, "evidence": ["onvif_camera", "from a later version"], "needs_password": False,
@@ -80,7 +80,7 @@ def test_an_image_is_taken_once_of_a_device_without_a_password(
         return ProbeResult(ok=True, codec="h264", width=640, height=360, jpeg=b"JPEG")
 
     monkeypatch.setattr(discovery, "probe_source", probe)
-    stream: dict[str, Any] = DEVICE["streams"][0]  # type: ignore[index] # a list
+    stream = DEVICE["streams"][0]
     locked = [{**stream, "url": "rtsp://10.0.0.8/cam", "state": state} for state in ("locked", "guess")]
     others = [
         {**DEVICE, "address": "10.0.0.8", "streams": locked},

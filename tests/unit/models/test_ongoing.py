@@ -45,6 +45,19 @@ def test_those_of_all_processors_of_a_disabled_camera(
     assert ongoing() == {"", "theirs"}
 
 
+def test_an_object_with_an_old_name_disables_its_camera_and_moves_nothing(
+    camera: Camera, ongoing: Callable[[], set[str]]
+) -> None:
+    old = Camera.objects.get(pk=camera.pk)
+    rename_camera(OPERATOR, camera, "gate")
+    Event.objects.update(end_ns=None)
+    old.enabled = False
+    old.processors = []  # Not saved.
+    old.save(update_fields=["enabled"])
+    assert ongoing() == {"", "theirs"}
+    assert set(Event.objects.values_list("slug", flat=True)) == {"gate"}
+
+
 def test_those_of_processors_and_the_engine_of_a_deleted_or_renamed_camera(
     camera: Camera, ongoing: Callable[[], set[str]]
 ) -> None:
