@@ -62,6 +62,8 @@ def measure_streams(plan: Plan) -> Figures:
             walls[name] = _measure_wall(tab, browser, plan.window_s) | {"connections": sub.state()["open"]}
         time.sleep(LINGER_S)
         unwatched = max(unwatched, sub.state()["open"])
+        for number in range(1, count):  # They and their fake cameras would take CPU time from the player.
+            product.client.request("DELETE", f"/api/v1/cameras/cam{number}")
         switches = _measure_switches(tab, product, plan.stream_switches)
         tab.navigate("about:blank")
         time.sleep(2 * LINGER_S)
@@ -121,30 +123,33 @@ def _measure_switches(tab: Tab, product: Product, count: int) -> Figures:
     tab.js("probe.make('p', { camera: 'cam0' }, 'width:320px')")
     tab.js("probe.players.p.player.scrollIntoView()")  # It follows the page's content.
     tab.until("probe.players.p.player.stats.stream === 'sub'", 30)
-    missing_frames = []
+    missing_frames, usual_frames = [], []
     for number in range(count):
         width, stream = _SIZES[number % 2]
         tab.js(f"probe.players.p.player.style.width = '{width}px'; 1")
         tab.until(f"probe.players.p.player.stats.stream === '{stream}'", 30)
-        time.sleep(_AROUND_MS / 1000)
+        time.sleep(3 * _AROUND_MS / 1000)
         paints = json.loads(tab.js("JSON.stringify(probe.players.p.paints.splice(0))"))
-        missing_frames.append(_longest_wait([each for each in paints if each["stamp"] is not None]))
+        paints = [each for each in paints if each["stamp"] is not None]
+        changed_ms = next(
+            after["atMs"] for before, after in pairwise(paints) if before["width"] != after["width"]
+        )
+        missing_frames.append(_longest_wait(paints, changed_ms))
+        usual_frames.append(_longest_wait(paints, changed_ms + 2 * _AROUND_MS))
     return {
         "count": count,
         "p50_frames": percentile(missing_frames, 0.5),
         "p95_frames": percentile(missing_frames, 0.95),
         "worst_frames": max(missing_frames),
+        "usual_p95_frames": percentile(usual_frames, 0.95),
     }
 
 
-def _longest_wait(paints: list[dict[str, Any]]) -> float:
-    """Return the longest time without a new frame around a switch of streams, in frames beyond the usual one.
+def _longest_wait(paints: list[dict[str, Any]], around_ms: float) -> float:
+    """Return the longest time without a new frame around `around_ms`, in frames beyond the usual one.
 
-    A frame is new if its number is higher than all previous ones. Raises: RuntimeError: there is no switch.
+    A frame is new if its number is higher than all previous ones.
     """
-    changes = [after["atMs"] for before, after in pairwise(paints) if before["width"] != after["width"]]
-    if not changes:
-        raise RuntimeError("The player has not changed its stream.")
     first, loop = paints[0]["stamp"], 250
     newest, times = -1, []
     for paint in paints:
@@ -155,5 +160,5 @@ def _longest_wait(paints: list[dict[str, Any]]) -> float:
         if newest < number < newest + loop // 2:
             newest = number
             times.append(paint["atMs"])
-    near = [at for at in times if changes[0] - _AROUND_MS <= at <= changes[0] + _AROUND_MS]
+    near = [at for at in times if around_ms - _AROUND_MS <= at <= around_ms + _AROUND_MS]
     return float(max(after - before for before, after in pairwise(near))) / FRAME_MS - 1
