@@ -9,7 +9,7 @@ previous frame, too, which raindrops and noise rarely do.
 Source: docs/design/0017-motion.md, with what was measured.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -47,7 +47,7 @@ MAX_GAP_S = 30.0
 MAX_CHANGED = 0.6
 """Share of the cells of which more have never changed by motion: the camera was moved, or its lamp was switched."""
 MAX_AREAS = 50
-SPARSE, DENSE = 3 * 255 // 9 - 1, 7 * 255 // 9 - 1
+SPARSE, DENSE = np.uint8(3 * 255 // 9 - 1), np.uint8(7 * 255 // 9 - 1)
 """Changed cells among a cell and its neighbours, times 255 / 9: the minimum usually, and where cells flicker."""
 FLICKER_PER_S, FLICKER_S = 0.8, 5.0
 """Changes per second from which on a cell flickers, and the time constant of this rate."""
@@ -57,6 +57,7 @@ SAME_TEXTURE = 0.75
 """Correlation with the background from which on only the light has changed: headlights, shadows."""
 FLAT = 4e-4
 """Variance of contrast without texture."""
+_TEXTURE_WEIGHTS = np.full(TEXTURE, 1 / TEXTURE, np.float32)
 
 
 class _Reduced(NamedTuple):
@@ -70,7 +71,7 @@ class _Background:
     """The mean of each cell, and its usual deviation from it: float32, the shape of the cells."""
 
     def __init__(self, now: _Reduced, min_contrast: float) -> None:
-        self._brightness, self._contrast = now
+        self._brightness, self._contrast = now.brightness.copy(), now.contrast.copy()
         self._previous = now.contrast
         self._min_contrast = np.float32(min_contrast)
         self._deviation: Cells = np.full_like(now.contrast, min_contrast / NOISE_FACTOR)
@@ -84,11 +85,16 @@ class _Background:
         """
         least: Cells = np.maximum(self._deviation * np.float32(NOISE_FACTOR), self._min_contrast)
         differs = np.abs(now.contrast - self._contrast) > least
-        if differs.any():
-            differs &= _similarity(now.contrast, self._contrast) < SAME_TEXTURE
-            by = self._min_contrast * np.float32(BRIGHTER_BY) * (self._brightness + np.float32(DARK))
-            differs &= np.abs(now.brightness - self._brightness) > by
-        changed: CellMask = np.where(differs, np.uint8(255), np.uint8(0))
+        by = (self._brightness + np.float32(DARK)) * (self._min_contrast * np.float32(BRIGHTER_BY))
+        differs &= np.abs(now.brightness - self._brightness) > by
+        left, top, width, height = cv2.boundingRect(differs.view(np.uint8))
+        if width:
+            # The texture is compared last, and only there, because that takes the longest.
+            rows = slice(max(0, top - TEXTURE // 2), top + height + TEXTURE // 2)
+            columns = slice(max(0, left - TEXTURE // 2), left + width + TEXTURE // 2)
+            similarity = _similarity(now.contrast[rows, columns], self._contrast[rows, columns])
+            differs[rows, columns] &= similarity < SAME_TEXTURE
+        changed: CellMask = differs.view(np.uint8) * np.uint8(255)
         return changed
 
     def learn(self, now: _Reduced, changed: "CellMask", elapsed_s: float) -> None:
@@ -96,12 +102,12 @@ class _Background:
             np.float32(min(1.0, elapsed_s / each)) for each in (LEARN_S, LEARN_STOPPED_S, LEARN_CHANGED_S)
         )
         is_still = np.abs(now.contrast - self._previous) < self._min_contrast / 2
-        rate = np.where(changed > 0, np.where(is_still, stopped, rare), usual)
+        rate = np.where(changed, np.where(is_still, stopped, rare), usual)
         self._previous = now.contrast
         difference = now.contrast - self._contrast
-        self._contrast = self._contrast + rate * difference
-        self._deviation = self._deviation + rate * (np.abs(difference) - self._deviation)
-        self._brightness = self._brightness + rate * (now.brightness - self._brightness)
+        self._deviation += rate * (np.abs(difference) - self._deviation)
+        self._contrast += rate * difference
+        self._brightness += rate * (now.brightness - self._brightness)
 
 
 class _Flicker:
@@ -119,7 +125,7 @@ class _Flicker:
         elif elapsed_s > 0:
             weight = min(1.0, elapsed_s / FLICKER_S)
             self._per_s *= np.float32(1 - weight)
-            self._per_s[before != changed] += np.float32(weight / max(elapsed_s, weight))
+            self._per_s += (before != changed) * np.float32(weight / max(elapsed_s, weight))
         return self._per_s > np.float32(FLICKER_PER_S)
 
 
@@ -182,15 +188,17 @@ class MotionDetector:
         """Return the changed cells, without those that have few changed neighbours now or had none before."""
         density = cv2.blur(changed, (3, 3))
         flickers = self._flicker.update(changed, elapsed_s)
-        dense = np.where(density > np.where(flickers, DENSE, SPARSE), changed, np.uint8(0))
+        dense = changed * (density > np.where(flickers, DENSE, SPARSE))
         before, self._dense_before = self._dense_before, dense
         self.has_changed = cv2.countNonZero(dense) >= max(1.0, self._min_area * dense.size)
         if before is None:
             return np.zeros_like(changed)
-        return np.where(cv2.dilate(before, _NEAR) > 0, dense, np.uint8(0))
+        return dense * (cv2.dilate(before, _NEAR) > 0)
 
     def _areas(self, moving: "CellMask", width: int, height: int) -> list[Area]:
         """Return a rectangle around the moving cells of each group of neighbours."""
+        if not moving.any():
+            return []
         rows, columns = moving.shape
         _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(moving, _NEAR), connectivity=8)
         counts = np.bincount(labels[moving > 0], minlength=len(stats))
@@ -219,13 +227,17 @@ def _undilate(first: int, last: int, count: int) -> tuple[int, int]:
 
 def _similarity(one: "Cells", other: "Cells") -> "Cells":
     """Return the correlation of the texture around each cell, -1 to 1; 0 where there is none."""
-    size = (TEXTURE, TEXTURE)
-    mean_one, mean_other = cv2.blur(one, size), cv2.blur(other, size)
-    both = cv2.blur(one * other, size) - mean_one * mean_other
-    var_one = np.maximum(cv2.sqrBoxFilter(one, -1, size) - mean_one * mean_one, 0)
-    var_other = np.maximum(cv2.sqrBoxFilter(other, -1, size) - mean_other * mean_other, 0)
-    similarity: Cells = (both / np.sqrt((var_one + FLAT) * (var_other + FLAT))).astype(np.float32)
-    return similarity
+    mean_one, mean_other = _texture_mean(one), _texture_mean(other)
+    both = _texture_mean(one * other) - mean_one * mean_other
+    var_one = np.maximum(_texture_mean(one * one) - mean_one * mean_one, 0)
+    var_other = np.maximum(_texture_mean(other * other) - mean_other * mean_other, 0)
+    flat = np.float32(FLAT)
+    return cast("Cells", both / np.sqrt((var_one + flat) * (var_other + flat)))
+
+
+def _texture_mean(cells: "Cells") -> "Cells":
+    """Return what cv2.blur does, which takes longer because it adds in float64."""
+    return cast("Cells", cv2.sepFilter2D(cells, -1, _TEXTURE_WEIGHTS, _TEXTURE_WEIGHTS))
 
 
 def shrink(luma: "GrayImage") -> "GrayImage":
