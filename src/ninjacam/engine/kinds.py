@@ -76,6 +76,7 @@ def _vision_work(camera: CameraSpec) -> Json:
         "streams": [asdict(facts) for facts in camera.facts],
         "detect_stream": camera.detect_stream,
         "options": camera.options,
+        "processors_off": camera.processors_off,
         "zones": [asdict(zone) for zone in camera.zones],
         "sleeps": camera.source.sleeps,
     }
