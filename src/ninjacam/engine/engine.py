@@ -105,7 +105,6 @@ class Engine:
         self._presets: dict[str, str] = {}
         """Slug -> the PTZ preset at which the camera is, as last assigned."""
         self._changed = asyncio.Event()
-        self._code_saved_ns = 0  # Wall clock.
 
     async def run(self, stop: Stop) -> None:
         """Run until `stop`. Raises: EngineRunningError, ConfigError (run directory)."""
@@ -200,9 +199,7 @@ class Engine:
         if self._recordings is not None:
             self._recordings.hear(report.get("segments", ()))
         saved_ns = max((version[0] for version in report.get("module_versions", {}).values()), default=0)
-        if saved_ns > self._code_saved_ns:
-            self._code_saved_ns = saved_ns
-            self._crashes.code_saved(saved_ns)
+        if self._crashes.code_saved(saved_ns):
             self._apply()
         if report.get("news", True):
             self._changed.set()

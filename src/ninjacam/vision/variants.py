@@ -49,13 +49,13 @@ class Variants:
         request = replace(request.snapped(), audio=False)
         if request.codec is Codec.ANNOTATIONS:
             request = StreamRequest(request.view, request.codec)
-        if request.view and self._code is not None and self._code.is_off(self._slug, request.view):
-            raise ViewNotFoundError(
-                f"The active profile switches the processor {request.view!r} off for the camera {self._slug!r}. "
-                "Activate another profile."
-            )
         views = self._code.views(self._slug) if self._code is not None else []
         if request.view and request.view not in views:
+            if self._code is not None and self._code.is_off(self._slug, request.view):
+                raise ViewNotFoundError(
+                    f"The active profile switches the processor {request.view!r} off for the camera "
+                    f"{self._slug!r}. Activate another profile."
+                )
             known = ", ".join(views) or "none"
             raise ViewNotFoundError(
                 f"The camera {self._slug!r} has no view {request.view!r}. Its processors are: {known}."

@@ -58,7 +58,7 @@ def test_a_vision_worker_gets_the_zones_of_the_preset_at_which_the_camera_is(
         for name, token in (("any", ""), ("gate", "1"), ("yard", "2"))
     )
     before = situation()
-    cameras = [replace(camera, zones=zones) for camera in before.plan.vision["vision-1"]]
+    cameras = tuple(replace(camera, zones=zones) for camera in before.plan.vision["vision-1"])
     plan = replace(before.plan, vision={"vision-1": cameras})
     (camera,) = KINDS["vision"].work(replace(before, plan=plan, presets={"a": preset}))["vision-1"]["cameras"]
     assert [zone["name"] for zone in camera["zones"]] == names
