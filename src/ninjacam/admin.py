@@ -8,11 +8,13 @@ from django.contrib import admin
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.audit import acting, record
 from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
+from ninjacam.actions.profiles import activate_profile
 from ninjacam.actions.sources import AddressFields, assign_address
 from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.actions.tokens import revoke_token
@@ -28,12 +30,15 @@ from ninjacam.models import (
     CameraGrant,
     CameraZone,
     Event,
+    Profile,
+    ProfileOverride,
     Segment,
     Stream,
     Webhook,
     WebhookDelivery,
 )
 from ninjacam.models.outbox import note_changed
+from ninjacam.models.profile import MAX_OVERRIDES, MAX_PROFILES, find_active
 from ninjacam.models.stream_fields import StreamFields
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.status import read_status
@@ -55,14 +60,19 @@ if TYPE_CHECKING:  # Generic only in the stubs.
     WebhookModelForm = forms.ModelForm[Webhook]
     WebhookModelAdmin = admin.ModelAdmin[Webhook]
     DeliveryModelAdmin = admin.ModelAdmin[WebhookDelivery]
+    ProfileModelAdmin = admin.ModelAdmin[Profile]
+    OverrideInlineFormSet = forms.models.BaseInlineFormSet[
+        ProfileOverride, Profile, forms.ModelForm[ProfileOverride]
+    ]
+    OverrideTabularInline = admin.TabularInline[ProfileOverride, Profile]
 else:
     CameraModelForm = StreamModelForm = ZoneModelForm = WebhookModelForm = forms.ModelForm
-    WebhookModelAdmin = DeliveryModelAdmin = admin.ModelAdmin
-    StreamInlineFormSet = forms.models.BaseInlineFormSet
+    WebhookModelAdmin = DeliveryModelAdmin = ProfileModelAdmin = admin.ModelAdmin
+    StreamInlineFormSet = OverrideInlineFormSet = forms.models.BaseInlineFormSet
     CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = EventModelAdmin = (
         admin.ModelAdmin
     )
-    GrantTabularInline = StreamTabularInline = ZoneTabularInline = admin.TabularInline
+    GrantTabularInline = StreamTabularInline = ZoneTabularInline = OverrideTabularInline = admin.TabularInline
 
 
 class _OnRecord:
@@ -502,6 +512,52 @@ class DeliveryAdmin(DeliveryModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> bool:
         return False
+
+
+class OverrideFormSet(OverrideInlineFormSet):
+    def clean(self) -> None:
+        """Databases do not compare empty values, so two overrides for all cameras need a check."""
+        super().clean()
+        cameras = [
+            form.cleaned_data.get("camera")
+            for form in self.forms
+            if form.has_changed() and not form.cleaned_data.get("DELETE") and not form.errors
+        ]
+        if cameras.count(None) > 1:
+            raise forms.ValidationError(_("Use one override for all cameras."))
+
+
+class OverrideInline(OverrideTabularInline):
+    model = ProfileOverride
+    formset = OverrideFormSet
+    extra = 0
+    max_num = MAX_OVERRIDES + 1
+
+
+@admin.register(Profile)
+class ProfileAdmin(_OnRecord, ProfileModelAdmin):
+    list_display = ["name", "schedule", "active"]
+    inlines = [OverrideInline]
+    actions = ["activate"]
+
+    @admin.display(description=_("active"), boolean=True)
+    def active(self, profile: Profile) -> bool:
+        return find_active(timezone.now()).profile == profile
+
+    @admin.action(description=_("Activate the selected profile"))
+    def activate(self, request: HttpRequest, queryset: Any) -> None:
+        actor = principal_of_request(request)
+        names = list(queryset.values_list("name", flat=True)[:2])
+        try:
+            if len(names) != 1:
+                self.message_user(request, _("Select one profile."), "warning")
+            elif actor is not None:
+                activate_profile(actor, names[0])
+        except ForbiddenError as error:
+            self.message_user(request, error.message, "warning")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and Profile.objects.count() < MAX_PROFILES
 
 
 def _record(request: HttpRequest, verb: str, subject: str, **details: object) -> None:

@@ -14,7 +14,17 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from ninjacam.models import Camera, CameraGrant, CameraZone, Event, Export, PublishKey, Segment
+from ninjacam.models import (
+    Camera,
+    CameraGrant,
+    CameraZone,
+    Event,
+    Export,
+    Profile,
+    ProfileOverride,
+    PublishKey,
+    Segment,
+)
 from tests.unit.conftest import signed_in, with_token
 from tests.unit.test_routes import BODIES, HOUR_AGO, NOW, OPERATIONS, PAGES, Route, url_of
 
@@ -56,6 +66,9 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
     export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
     grant = CameraGrant.objects.create(camera=camera, user=admin_user, role="view")
     CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
+    ProfileOverride.objects.create(
+        profile=Profile.objects.create(name="away"), camera=camera, record="always"
+    )
     # The viewer has each role for another camera, to pass as many checks as possible.
     for role in ("replay", "export", "control", "configure"):
         CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=viewer, role=role)

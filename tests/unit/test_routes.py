@@ -24,6 +24,7 @@ from ninjacam.models import (
     CameraZone,
     Event,
     Export,
+    Profile,
     PublishKey,
     Segment,
     Stream,
@@ -77,6 +78,9 @@ BODIES: dict[str, Any] = {
     "update_zone": {"loitering_s": 30},
     "create_webhook": {"name": "x", "url": "http://10.0.0.8/hook"},
     "update_webhook": {"name": "changed"},
+    "create_profile": {"name": "new", "overrides": [{"camera": "door", "record": "always"}]},
+    "update_profile": {"schedule": "mon 07:00-08:00"},
+    "activate_profile": {"profile": "away"},
 }
 
 QUERIES = {
@@ -151,6 +155,7 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     export = Export.objects.create(
         slug="door", start_ns=0, end_ns=1, kind="copy", state="failed", created_by=viewer
     )
+    Profile.objects.create(name="away")
     webhook = Webhook(name="Home")
     webhook.set_target("http://10.0.0.5/hook", "whsec_0123456789abcdef")
     webhook.save()
@@ -177,6 +182,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<slug:processor>": "edges",
         "<slug:view>": "edges",
         "<slug:zone>": "lawn",
+        "<slug:profile>": "away",
         "<int:grant_id>": str(world["grant"]),
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),

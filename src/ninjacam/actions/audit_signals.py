@@ -17,7 +17,17 @@ from django.http import HttpRequest
 
 from ninjacam.actions.audit import is_in_action, present_name, record_as
 from ninjacam.auth import address_of_request
-from ninjacam.models import ApiToken, Camera, CameraGrant, CameraZone, PublishKey, Stream, Webhook
+from ninjacam.models import (
+    ApiToken,
+    Camera,
+    CameraGrant,
+    CameraZone,
+    Profile,
+    ProfileOverride,
+    PublishKey,
+    Stream,
+    Webhook,
+)
 from ninjacam.throttle import get_throttle, network_of
 
 _FLAGS = ("is_active", "is_staff", "is_superuser")
@@ -34,7 +44,7 @@ SAME_FAILURE_EVERY_S = 60.0
 def connect() -> None:
     """Connect the receivers. Idempotent."""
     user_model = get_user_model()
-    for model in (Camera, Stream, CameraZone, CameraGrant, ApiToken, PublishKey, Webhook, Group, user_model):
+    for model in (*_NAMES, user_model):
         for signal, receiver in ((pre_save, _see_change), (post_save, _saved), (post_delete, _deleted)):
             signal.connect(receiver, sender=model, dispatch_uid=f"ninjacam.audit.{receiver.__name__}")
     for field in ("groups", "user_permissions"):
@@ -51,12 +61,15 @@ def connect() -> None:
 # --- models ---
 
 
+_NAMES: dict[type[Model], str] = {
+    Camera: "camera", Stream: "stream", CameraZone: "zone", CameraGrant: "grant", ApiToken: "token",
+    PublishKey: "publish_key", Webhook: "webhook", Profile: "profile", ProfileOverride: "profile_override",
+    Group: "group",
+}  # fmt: skip
+
+
 def _kind(row: Model) -> str:
-    names: dict[type[Model], str] = {
-        Camera: "camera", Stream: "stream", CameraZone: "zone", CameraGrant: "grant", ApiToken: "token",
-        PublishKey: "publish_key", Webhook: "webhook", Group: "group",
-    }  # fmt: skip
-    return next((name for model, name in names.items() if isinstance(row, model)), "user")
+    return next((name for model, name in _NAMES.items() if isinstance(row, model)), "user")
 
 
 def _subject(row: Model) -> str:
@@ -68,6 +81,8 @@ def _subject(row: Model) -> str:
         return row.prefix
     if isinstance(row, Webhook):
         return str(row.pk)
+    if isinstance(row, ProfileOverride):
+        return row.profile.name
     return row.get_username() if isinstance(row, AbstractBaseUser) else str(row)
 
 
@@ -84,6 +99,10 @@ def _details(row: Model) -> dict[str, object]:
         return {flag: getattr(row, flag) for flag in _FLAGS if hasattr(row, flag)}
     if isinstance(row, Stream):
         return {"stream": row.name, "url": row.url}
+    if isinstance(row, ProfileOverride):
+        # A camera that is being deleted is deleted before its overrides, because these may have none.
+        slugs = Camera._base_manager.filter(pk=row.camera_id or 0).values_list("slug", flat=True)
+        return {"camera": slugs.first()}
     if isinstance(row, CameraZone):
         return {"zone": row.name, "kind": row.kind}
     if isinstance(row, Webhook):

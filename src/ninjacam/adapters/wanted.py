@@ -11,6 +11,7 @@ from django.db.models import OuterRef, Subquery
 from ninjacam.adapters.sqlite_files import SqliteFiles
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, NinjacamError
+from ninjacam.core.times import to_datetime
 from ninjacam.engine.specs import CameraSpec, WantedState
 from ninjacam.models import (
     Camera,
@@ -18,12 +19,17 @@ from ninjacam.models import (
     DeliveryState,
     Event,
     Export,
+    Profile,
+    ProfileChoice,
+    ProfileOverride,
     PublishKey,
     Stream,
     Webhook,
     WebhookDelivery,
 )
-from ninjacam.models.event import Windows
+from ninjacam.models.event import PROCESSOR, Windows
+from ninjacam.models.ongoing import end_ongoing
+from ninjacam.models.profile import find_active
 from ninjacam.models.webhook import MAX_AHEAD_NS
 from ninjacam.sources.base import SourceConfig
 
@@ -36,6 +42,8 @@ it starts."""
 CONNECTION_NS = 60 * 10**9
 """Nanoseconds after which the connection is checked, and closed according to CONN_MAX_AGE. Opening SQLite each
 second would cost several times as much as reading from it."""
+MINUTE_NS = 60 * 10**9
+"""Resolution of schedules."""
 READ_AGAIN_NS = 10 * 10**9
 """Nanoseconds after which the database is read even if its files seem unchanged."""
 
@@ -53,6 +61,10 @@ class DatabaseWanted:
         self._select_rows = _settings_of(Camera)
         self._select_streams = _settings_of(Stream)
         self._select_zones = _settings_of(CameraZone)
+        self._select_profiles = [
+            model._base_manager.order_by("pk").values_list().query.sql_with_params()
+            for model in (ProfileOverride, Profile, ProfileChoice)
+        ]
         keys = PublishKey.objects.order_by("pk").values_list("camera", "key_hash")
         self._select_keys = keys.query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
@@ -66,6 +78,8 @@ class DatabaseWanted:
         each time."""
         self._specs: tuple[CameraSpec, ...] = ()
         self._has_publishers = False
+        self._is_timed = False
+        """Whether the schedule of a profile may change the specifications at the next minute."""
         self._looked_ns = clock.monotonic_ns()
         self._jobs_until_ns = 0
         self._clean_ns = clock.monotonic_ns() + FIRST_CLEAN_NS
@@ -78,7 +92,9 @@ class DatabaseWanted:
             return False
         now_ns = self._clock.monotonic_ns()
         may_need_jobs = now_ns < self._jobs_until_ns or now_ns >= self._clean_ns
-        return not may_need_jobs and now_ns - self._read_ns < READ_AGAIN_NS and self._files.are_unchanged()
+        if may_need_jobs or (self._is_timed and self._rows[-1] != self._minute()):
+            return False
+        return now_ns - self._read_ns < READ_AGAIN_NS and self._files.are_unchanged()
 
     def read(self) -> WantedState:
         """Raises: NinjacamError: the database is unavailable."""
@@ -98,9 +114,14 @@ class DatabaseWanted:
         self._read_ns = now_ns
         return WantedState(self._specs, has_jobs=has_jobs)
 
+    def _minute(self) -> tuple[int]:
+        return (self._clock.wall_ns() // MINUTE_NS,)
+
     def _read_cameras(self) -> None:
         """Rebuild the specifications if a row has changed. Comparing rows avoids creating model instances each
         second."""
+        # Must precede reading the time of the profile, so that a minute that ends in between is detected.
+        minute = self._minute()
         with connections[Camera.objects.db].cursor() as cursor:
             cursor.execute(*self._select_rows)
             rows = cursor.fetchall()
@@ -110,13 +131,29 @@ class DatabaseWanted:
             if self._has_publishers:
                 cursor.execute(*self._select_keys)
                 rows += cursor.fetchall()
+            for others in self._select_profiles:
+                cursor.execute(*others)
+                found = cursor.fetchall()
+                rows += found
+                if not found:
+                    break  # Without overrides, no profile has an effect.
+        if self._is_timed:
+            rows.append(minute)
         if rows == self._rows:
             return
         # Must follow reading the rows, so that a change in between is detected the next time.
         cameras = list(Camera.objects.prefetch_related("streams", "zones"))
         self._has_publishers = any(camera.is_published for camera in cameras)
+        active = find_active(to_datetime(self._clock.wall_ns()))
+        if active.is_timed and not self._is_timed:
+            rows.append(minute)
+        self._is_timed = active.is_timed
+        if active.profile is not None:
+            cameras = [active.profile.apply_to(camera) for camera in cameras]
         windows = _windows(cameras)
-        self._specs = tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras)
+        specs = tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras)
+        _end_events(self._specs, specs)
+        self._specs = specs
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
@@ -140,6 +177,14 @@ class DatabaseWanted:
                 next_ns is not None and (next_ns <= now_ns or next_ns > now_ns + MAX_AHEAD_NS)
                 for (next_ns,) in cursor.fetchall()
             )
+
+
+def _end_events(before: Iterable[CameraSpec], now: Iterable[CameraSpec]) -> None:
+    """End the ongoing events of ready-made processors that a profile has switched off."""
+    former = {spec.slug: spec.processors for spec in before}
+    for spec in now:
+        if stopped := set(former.get(spec.slug, ())) - set(spec.processors):
+            end_ongoing(spec.slug, PROCESSOR, stopped)
 
 
 def _has_row(query: tuple[str, tuple[Any, ...]]) -> bool:

@@ -26,6 +26,7 @@ from ninjacam.api.routers import (
     me,
     patrols,
     processor_options,
+    profiles,
     ptz,
     publish_keys,
     recordings,
@@ -133,6 +134,7 @@ api.add_router("/cameras", device.router, tags=["device"])
 api.add_router("/cameras", patrols.router, tags=["cameras"])
 api.add_router("/cameras", processor_options.router, tags=["views"])
 api.add_router("/cameras", zones.router, tags=["views"])
+api.add_router("/profiles", profiles.router, tags=["cameras"])
 api.add_router("/discovery", discovery.router, tags=["cameras"])
 api.add_router("", streams.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])

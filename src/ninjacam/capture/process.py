@@ -216,7 +216,9 @@ class CaptureProcess:
         active = events.report() if events is not None else {}
         _, server = self._devices.get(slug, (None, None))
         patrol = server.report_patrol() if server is not None else None
-        return {**({"device_events": active} if active else {}), **({"patrol": patrol} if patrol else {})}
+        preset = server.preset if server is not None else ""
+        found = {"device_events": active, "patrol": patrol, "preset": preset}
+        return {name: value for name, value in found.items() if value}
 
     def _camera_status(self, slug: str) -> Json:
         captures = self._streams_of(slug)

@@ -1,13 +1,14 @@
-"""Recording schedules: `mon-fri 07:00-19:00; sat,sun 10:00-12:00,13:00-14:00`.
+"""Weekly schedules: `mon-fri 07:00-19:00; sat,sun 10:00-12:00,13:00-14:00`.
 
 Windows are separated by `;`. Each has days (by default, all) and local times, the end excluded. `22:00-06:00`
 continues into the next day; `00:00-24:00` is the whole day. When clocks change, local time decides: a skipped time
-is not recorded, a repeated time is recorded twice.
+is left out, a repeated time counts twice.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from ninjacam.core.errors import ConfigError
@@ -18,6 +19,7 @@ _TIMES = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 _SEPARATOR = re.compile(r"\s*,\s*")
 _DASH = re.compile(r"\s*-\s*")
 DAY_MINUTES = 24 * 60
+WEEK_MINUTES = 7 * DAY_MINUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,44 @@ class Schedule:
     windows: tuple[Window, ...]
 
     def is_on(self, local: datetime) -> bool:
-        """Return whether to record at this local time."""
+        """Return whether this local time is in a window."""
         minute = local.hour * 60 + local.minute
         return any(window.has(local.weekday(), minute) for window in self.windows)
+
+    def edges(self) -> set[int]:
+        """Return the minutes of the week, from Monday 00:00, at which a window starts or ends."""
+        return {
+            (day * DAY_MINUTES + minute) % WEEK_MINUTES
+            for window in self.windows
+            for day in window.days
+            for minute in (window.start_minute, _end_of(window))
+        }
+
+
+def _end_of(window: Window) -> int:
+    """Return the end in minutes from the start of the first day."""
+    return window.end_minute + (DAY_MINUTES if window.end_minute <= window.start_minute else 0)
+
+
+def find_first_on(schedules: Sequence[Schedule], local: datetime) -> int | None:
+    """Return the index of the first schedule that is on at this local time."""
+    return next((at for at, schedule in enumerate(schedules) if schedule.is_on(local)), None)
+
+
+def find_next_change(schedules: Sequence[Schedule], local: datetime) -> datetime | None:
+    """Return the local time within a week at which another schedule becomes the first that is on, or none is.
+
+    None: this never changes. Time: naive arithmetic, in the zone of `local`.
+    """
+    start = local.replace(second=0, microsecond=0)
+    minute = start.weekday() * DAY_MINUTES + start.hour * 60 + start.minute
+    present = find_first_on(schedules, start)
+    edges = {edge for schedule in schedules for edge in schedule.edges()}
+    for wait in sorted((edge - minute) % WEEK_MINUTES for edge in edges):
+        at = start + timedelta(minutes=wait)
+        if find_first_on(schedules, at) != present:
+            return at
+    return None
 
 
 @lru_cache(maxsize=1024)

@@ -53,8 +53,8 @@ class Zone:
     `fractions`: its points (x, y) as fractions of the frame's width and height: the corners of a zone or mask, or the
     points of a line in the order of its direction. `inertia_s`: seconds that an object must be inside before it counts.
     `loitering_s`: seconds inside after which it loiters; 0: never. `preset`: token of the PTZ preset that the shape was
-    drawn for; "": it applies to every position. `color`: "#rrggbb". `width_px`, `height_px`: size of the frame in whose
-    pixels `points` are.
+    drawn for: it applies only while the camera is known to be there; "": it applies to every position. `color`:
+    "#rrggbb". `width_px`, `height_px`: size of the frame in whose pixels `points` are.
     Raises: InvalidError: it cannot be used; names the field, which is `points` for `fractions`.
     """
 

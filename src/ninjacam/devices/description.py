@@ -93,7 +93,7 @@ async def describe_device(client: OnvifClient) -> DeviceDescription:
     return await _add_details(client, found, videos, min(deadline_s, loop.time() + DETAILS_TIMEOUT_S))
 
 
-async def _describe(client: OnvifClient) -> tuple[DeviceDescription, list[media.Profile]]:
+async def _describe(client: OnvifClient) -> tuple[DeviceDescription, list[media.MediaProfile]]:
     """Return the description without its details, and the profiles that it describes."""
     offset_s = await client.get_clock_offset()
     # Must come first: an invalid login fails here, and is not repeated.
@@ -118,7 +118,7 @@ async def _describe(client: OnvifClient) -> tuple[DeviceDescription, list[media.
 
 
 async def _add_details(
-    client: OnvifClient, found: DeviceDescription, videos: Sequence[media.Profile], until_s: float
+    client: OnvifClient, found: DeviceDescription, videos: Sequence[media.MediaProfile], until_s: float
 ) -> DeviceDescription:
     """Return the description with the details that the device returns before `until_s`, of the loop's clock."""
     profiles = list(found.profiles)
@@ -131,7 +131,7 @@ async def _add_details(
     return replace(found, profiles=tuple(profiles))
 
 
-async def _snapshot_url(client: OnvifClient, profile: media.Profile) -> str:
+async def _snapshot_url(client: OnvifClient, profile: media.MediaProfile) -> str:
     """Return the URL of a profile's snapshot; empty: it has none that can be used. Raises: SourceError: the device
     does not answer, or rejects the login."""
     try:
@@ -149,7 +149,7 @@ async def _recordings(client: OnvifClient) -> RecordingSummary | None:
         return None
 
 
-async def _profile(client: OnvifClient, profile: media.Profile, encoder: Encoder) -> VideoProfile:
+async def _profile(client: OnvifClient, profile: media.MediaProfile, encoder: Encoder) -> VideoProfile:
     url, error = "", ""
     try:
         url = await media.get_stream_url(client, profile)

@@ -22,7 +22,7 @@ from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.device import Relay
 from ninjacam.onvif.imaging import Imaging, ImagingChanges, check_mode
 from ninjacam.onvif.lamp import IrLamp, find_ir_lamp, set_ir_lamp
-from ninjacam.onvif.media import EncoderChanges, Profile
+from ninjacam.onvif.media import EncoderChanges, MediaProfile
 from ninjacam.onvif.ptz import Ptz, open_ptz
 from ninjacam.onvif.search import find_device
 from ninjacam.onvif.xml import printable
@@ -238,7 +238,7 @@ class OnvifDevice(Device):
             self._client.close()
 
 
-async def _find_profile(client: OnvifClient, token: str) -> Profile:
+async def _find_profile(client: OnvifClient, token: str) -> MediaProfile:
     """Raises: CommandRejectedError: there is none with an encoder; SourceError, CommandError."""
     for profile in await media.list_profiles(client):
         if profile.token == token and profile.encoder is not None:

@@ -16,6 +16,7 @@ from ninjacam.devices.device import Device
 from ninjacam.devices.messages import MAX_LINE_BYTES, MOVING, socket_path
 from ninjacam.devices.movement import Movement
 from ninjacam.devices.patrol import Patrol, PatrolPlan
+from ninjacam.devices.preset_position import PresetPosition
 from ninjacam.onvif.imaging import ImagingChanges
 from ninjacam.onvif.media import EncoderChanges
 
@@ -32,7 +33,7 @@ MAX_WAITING = 8
 class DeviceServer:
     """The commands to one camera, and its patrol. Thread: the event loop.
 
-    `on_change()`: `report_patrol` has changed.
+    `on_change()`: `report_patrol` or `preset` has changed.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class DeviceServer:
         self._device = device
         self._clock = clock
         self._movement = Movement(device, run_dir / f"{slug}.moving", self._on_error, clock=clock)
+        self._position = PresetPosition(device.get_position, on_change, clock=clock)
         self._on_change = on_change
         self._patrol: Patrol | None = None
         self._patrolling: asyncio.Task[None] | None = None
@@ -64,11 +66,11 @@ class DeviceServer:
             "move_for": self._move_for,
             "move_by": lambda message: self._then(self._device.move_by(_vector(message))),
             "move_to": lambda message: self._then(self._device.move_to(_vector(message))),
-            "goto_preset": lambda message: self._then(self._device.goto_preset(_text(message, "preset"))),
+            "goto_preset": lambda message: self._go_to(_text(message, "preset")),
             "go_home": lambda _: self._then(self._device.go_home()),
             "set_home": lambda _: self._device.set_home(),
             "set_preset": self._set_preset,
-            "remove_preset": lambda message: self._device.remove_preset(_text(message, "preset")),
+            "remove_preset": self._remove_preset,
             "device": lambda _: _as_json(self._device.describe()),
             "get_encoder": lambda message: _as_json(self._device.get_encoder(_text(message, "profile"))),
             "set_encoder": self._set_encoder,
@@ -89,6 +91,7 @@ class DeviceServer:
         """Stop the camera if it moves, and end all connections. Idempotent."""
         await self._server.close()
         self.set_patrol(None)
+        await self._position.close()
         await self._movement.close()
         self._device.close()
 
@@ -101,14 +104,20 @@ class DeviceServer:
         self._cancel_patrol()
         self._patrol = None
         if plan is not None:
-            self._patrol = Patrol(self._slug, plan, self._patrol_to, self._on_change, clock=self._clock)
+            self._patrol = Patrol(self._slug, plan, self._go_to, self._on_change, clock=self._clock)
             self._patrolling = asyncio.create_task(self._patrol.run(), name=f"patrol-{self._slug}")
 
     def report_patrol(self) -> Json | None:
         return self._patrol.report() if self._patrol is not None else None
 
-    async def _patrol_to(self, preset: str) -> None:
-        await self._then(self._device.goto_preset(preset))
+    @property
+    def preset(self) -> str:
+        """The token of the preset at which the camera is; "": unknown, or it moves."""
+        return self._position.preset
+
+    async def _go_to(self, preset: str) -> None:
+        movement = await self._then(self._device.goto_preset(preset))
+        self._position.approach(preset, movement)
 
     def _take_control(self) -> None:
         """End the patrol, because a user moves the camera."""
@@ -147,6 +156,7 @@ class DeviceServer:
             velocity = _vector(message)
             if not velocity.is_zero:
                 self._take_control()
+                self._position.leave()
             self._movement.hold(writer, velocity)
         except NinjacamError as error:
             self._on_error(writer, error)
@@ -181,8 +191,9 @@ class DeviceServer:
 
     # --- commands ---
 
-    async def _then(self, command: Awaitable[None]) -> None:
-        """End a held movement, then send the command."""
+    async def _then(self, command: Awaitable[None]) -> int:
+        """End a held movement, then send the command. Return the number of the movement (`PresetPosition`)."""
+        movement = self._position.leave()
         try:
             await self._movement.finish()
         except BaseException:
@@ -190,9 +201,11 @@ class DeviceServer:
                 command.close()
             raise
         await command
+        return movement
 
     async def _stop(self, _: Json) -> None:
         """Stop, repeated until it is acknowledged. The sender gets the error of the first attempt."""
+        self._position.stop()
         self._movement.stop()
         await self._device.stop()
 
@@ -200,12 +213,17 @@ class DeviceServer:
         """Move for a fixed time, independent of the connection."""
         duration_s = _number(message, "duration_s", 0, MAX_DURATION_S)
         await self._device.get_abilities()  # Errors of opening the device belong to this request.
+        self._position.leave()
         self._movement.hold(object(), _vector(message), duration_s)
 
     async def _describe(self, _: Json) -> Json:
         abilities = await self._device.get_abilities()
         presets = await self._device.list_presets()
-        return {"abilities": asdict(abilities), "presets": [asdict(preset) for preset in presets]}
+        return {
+            "abilities": asdict(abilities),
+            "presets": [asdict(preset) for preset in presets],
+            "preset": self.preset,
+        }
 
     async def _get_position(self, _: Json) -> Json:
         return asdict(await self._device.get_position())
@@ -213,6 +231,11 @@ class DeviceServer:
     async def _set_preset(self, message: Json) -> Json:
         token = str(message.get("preset") or "")[:64]
         return {"preset": await self._device.set_preset(_text(message, "name"), token)}
+
+    async def _remove_preset(self, message: Json) -> None:
+        preset = _text(message, "preset")
+        await self._device.remove_preset(preset)
+        self._position.forget(preset)
 
     async def _set_encoder(self, message: Json) -> None:
         await self._device.set_encoder(_text(message, "profile"), _changes(EncoderChanges, message))

@@ -102,8 +102,9 @@ class Engine:
         self._assigned: dict[str, set[str]] = {}
         self._capture_errors: dict[str, Json] = {}
         """Errors of cameras whose process died, until their state is no longer CONNECTING."""
+        self._presets: dict[str, str] = {}
+        """Slug -> the PTZ preset at which the camera is, as last assigned."""
         self._changed = asyncio.Event()
-        self._code_saved_ns = 0  # Wall clock.
 
     async def run(self, stop: Stop) -> None:
         """Run until `stop`. Raises: EngineRunningError, ConfigError (run directory)."""
@@ -193,15 +194,25 @@ class Engine:
             for slug, camera in report["cameras"].items():
                 if camera["state"] != CameraState.CONNECTING:
                     self._capture_errors.pop(slug, None)
+        if self._find_presets() != self._presets:
+            self._apply()
         if self._recordings is not None:
             self._recordings.hear(report.get("segments", ()))
         saved_ns = max((version[0] for version in report.get("module_versions", {}).values()), default=0)
-        if saved_ns > self._code_saved_ns:
-            self._code_saved_ns = saved_ns
-            self._crashes.code_saved(saved_ns)
+        if self._crashes.code_saved(saved_ns):
             self._apply()
         if report.get("news", True):
             self._changed.set()
+
+    def _find_presets(self) -> dict[str, str]:
+        """Return the PTZ presets at which cameras are, as their processes report it."""
+        return {
+            slug: camera["preset"]
+            for child in self._children.values()
+            if KINDS[child.kind].reads_cameras
+            for slug, camera in child.report.get("cameras", {}).items()
+            if camera.get("preset")
+        }
 
     def _on_death(self, child: ChildProcess, death: Death) -> None:
         kind = KINDS[child.kind]
@@ -249,7 +260,10 @@ class Engine:
             vision_workers=self._config.vision_workers,
             place_of=_place_of,
         )
-        situation = Situation(self._state, plan, self._crashes.quarantined(), self._config.publish_ports)
+        self._presets = self._find_presets()
+        situation = Situation(
+            self._state, plan, self._crashes.quarantined(), self._config.publish_ports, self._presets
+        )
         work: dict[str, Json] = {}
         for kind in KINDS.values():
             work |= kind.work(situation)

@@ -14,12 +14,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The input from which the work of all processes is derived. `quarantined`: `CrashAttribution.quarantined()`."""
+    """The input from which the work of all processes is derived. `quarantined`: `CrashAttribution.quarantined()`.
+    `presets`: slug -> token of the PTZ preset at which the camera is; those at unknown positions are left out."""
 
     state: WantedState
     plan: ProcessPlan
     quarantined: list[Json]
     publish_ports: PublishPorts = field(default_factory=PublishPorts)
+    presets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,15 @@ def _capture_work(camera: CameraSpec) -> Json:
     }
 
 
-def _vision_work(camera: CameraSpec) -> Json:
+def _vision_work(camera: CameraSpec, preset: str) -> Json:
     return {
         "slug": camera.slug,
         "camera_id": camera.camera_id,
         "streams": [asdict(facts) for facts in camera.facts],
         "detect_stream": camera.detect_stream,
         "options": camera.options,
-        "zones": [asdict(zone) for zone in camera.zones],
+        "processors_off": camera.processors_off,
+        "zones": [asdict(zone) for zone in camera.zones if zone.preset in ("", preset)],
         "sleeps": camera.source.sleeps,
     }
 
@@ -89,7 +92,7 @@ def _vision(situation: Situation) -> dict[str, Json]:
     return {
         name: {
             "ready_made": ready,
-            "cameras": [_vision_work(camera) for camera in cameras],
+            "cameras": [_vision_work(camera, situation.presets.get(camera.slug, "")) for camera in cameras],
             "quarantined": [
                 entry
                 for entry in situation.quarantined

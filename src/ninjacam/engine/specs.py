@@ -56,8 +56,11 @@ class CameraSpec:
     record_stream: str = MAIN
     detect_stream: str = ""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    processors: tuple[str, ...] = ()
     """Processor -> option -> its value for this camera."""
+    processors: tuple[str, ...] = ()
+    """Names of the ready-made processors that it uses."""
+    processors_off: tuple[str, ...] = ()
+    """Names of processors, ready-made or not, that do not run for it."""
     zones: tuple[Zone, ...] = ()
 
     @property

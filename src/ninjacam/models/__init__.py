@@ -1,5 +1,5 @@
 """Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
-webhooks.
+webhooks, profiles.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -10,6 +10,7 @@ from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.export import Export, ExportQuerySet, ExportState
 from ninjacam.models.grant import CameraGrant
 from ninjacam.models.processor_state import ProcessorState
+from ninjacam.models.profile import ActiveProfile, Profile, ProfileChoice, ProfileOverride
 from ninjacam.models.publish_key import PublishKey
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
@@ -20,6 +21,7 @@ from ninjacam.models.zone import CameraZone
 
 __all__ = [
     "GRANTED_BY",
+    "ActiveProfile",
     "ApiToken",
     "Camera",
     "CameraGrant",
@@ -34,6 +36,9 @@ __all__ = [
     "ExportState",
     "Phase",
     "ProcessorState",
+    "Profile",
+    "ProfileChoice",
+    "ProfileOverride",
     "PublishKey",
     "Role",
     "Segment",

@@ -251,6 +251,9 @@ class Camera(StreamFields):
 
     objects = CameraQuerySet.as_manager()
 
+    processors_off: tuple[str, ...] = ()
+    """Names of processors that do not run for it while a profile is active (`models.profile`). Not stored here."""
+
     class Meta:
         verbose_name = _("camera")
         verbose_name_plural = _("cameras")
@@ -406,6 +409,7 @@ class Camera(StreamFields):
             record_stream=self.record_stream if self.record_stream in usable else MAIN,
             detect_stream=self.detect_stream,
             processors=tuple(self.processors or ()),
+            processors_off=self.processors_off,
             options=self.processor_options or {},
             zones=self.drawn_zones(),
         )

@@ -54,7 +54,10 @@ class CameraZone(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text=_("Token of the position of a moving camera for which it was drawn. Empty: any position."),
+        help_text=_(
+            "Token of the position of a moving camera: it applies only while the camera is there after our own "
+            "command or a patrol. Empty: any position."
+        ),
     )
     color = models.CharField(_("color"), max_length=7, default=DEFAULT_COLOR, db_default=DEFAULT_COLOR)
 

@@ -60,7 +60,7 @@ def _source(token: str) -> str:
 
 
 async def get_imaging(client: OnvifClient, source: str) -> Imaging:
-    """`source`: token of the video source (`Profile.source`). Raises: SourceError, CommandError."""
+    """`source`: token of the video source (`MediaProfile.source`). Raises: SourceError, CommandError."""
     settings = await client.call("imaging", "GetImagingSettings", _source(source))
     options = await client.call("imaging", "GetOptions", _source(source))
     return replace(read_imaging(settings, options), can_move_focus=await _can_move_focus(client, source))

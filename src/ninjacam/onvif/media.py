@@ -62,7 +62,7 @@ class EncoderOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class MediaProfile:
     """A media profile: a video source with an encoder, and a PTZ configuration if it can move."""
 
     token: str
@@ -78,7 +78,7 @@ class Profile:
         return self.encoder.width_px * self.encoder.height_px if self.encoder else 0
 
 
-async def list_profiles(client: OnvifClient) -> list[Profile]:
+async def list_profiles(client: OnvifClient) -> list[MediaProfile]:
     """Return the profiles in the device's order. Raises: SourceError, CommandError."""
     if await client.has_service("media2"):
         try:
@@ -90,7 +90,7 @@ async def list_profiles(client: OnvifClient) -> list[Profile]:
     return _profiles(await client.call("media", "GetProfiles"), "media")
 
 
-def _profiles(answer: Element, service: ServiceName) -> list[Profile]:
+def _profiles(answer: Element, service: ServiceName) -> list[MediaProfile]:
     return [
         profile
         for found in answer.find_all("Profiles")[:MAX_PROFILES]
@@ -98,14 +98,14 @@ def _profiles(answer: Element, service: ServiceName) -> list[Profile]:
     ]
 
 
-def _profile(found: Element, service: ServiceName) -> Profile:
+def _profile(found: Element, service: ServiceName) -> MediaProfile:
     configurations = found.find("Configurations") or found
 
     def part(name: str) -> Element:
         return configurations.find(name) or configurations.find(f"{name}Configuration") or Element(name)
 
     encoder, ptz = part("VideoEncoder"), part("PTZ")
-    return Profile(
+    return MediaProfile(
         token=_token(found),
         name=printable(found.get_text("Name"), 80),
         source=part("VideoSource").get_text("SourceToken")[:64],
@@ -146,7 +146,7 @@ def _count(value: int | None) -> int:
     return value if value is not None and 0 < value < 10**9 else 0
 
 
-async def get_stream_url(client: OnvifClient, profile: Profile) -> str:
+async def get_stream_url(client: OnvifClient, profile: MediaProfile) -> str:
     """Return the RTSP URL of a profile, without a login and at the host of the device.
 
     Raises: ProtocolError: it is malformed or on another host; SourceError, CommandError.
@@ -166,7 +166,7 @@ async def get_stream_url(client: OnvifClient, profile: Profile) -> str:
     return await client.check_url(uri, _STREAM_SCHEMES)
 
 
-async def get_snapshot_url(client: OnvifClient, profile: Profile) -> str:
+async def get_snapshot_url(client: OnvifClient, profile: MediaProfile) -> str:
     """Return the URL of a JPEG image. Raises: as `get_stream_url`."""
     content = f"<ProfileToken>{escape(profile.token)}</ProfileToken>"
     answer = await client.call(profile.service, "GetSnapshotUri", content)
@@ -176,7 +176,7 @@ async def get_snapshot_url(client: OnvifClient, profile: Profile) -> str:
     return await client.check_url(uri, ("http", "https"))
 
 
-async def get_snapshot(client: OnvifClient, profile: Profile) -> bytes:
+async def get_snapshot(client: OnvifClient, profile: MediaProfile) -> bytes:
     """Return a JPEG image. Raises: ProtocolError: it is not one; SourceError, CommandError."""
     response = await client.get(await get_snapshot_url(client, profile), max_body_bytes=MAX_SNAPSHOT_BYTES)
     if response.status != 200 or not response.body.startswith(b"\xff\xd8"):
@@ -189,7 +189,7 @@ async def get_snapshot(client: OnvifClient, profile: Profile) -> bytes:
 # --- encoder settings ---
 
 
-async def get_encoder_options(client: OnvifClient, profile: Profile) -> list[EncoderOptions]:
+async def get_encoder_options(client: OnvifClient, profile: MediaProfile) -> list[EncoderOptions]:
     """Return the supported settings of a profile's encoder, for each codec. Raises: SourceError, CommandError."""
     encoder = _required_encoder(profile)
     content = (
@@ -242,7 +242,7 @@ def _listed(text: str) -> tuple[int, int] | None:
     return (min(numbers), max(numbers)) if numbers else None
 
 
-async def set_encoder(client: OnvifClient, profile: Profile, wanted: Encoder) -> None:
+async def set_encoder(client: OnvifClient, profile: MediaProfile, wanted: Encoder) -> None:
     """Change the encoder of a profile. Settings that `wanted` omits are unchanged.
 
     The stream usually restarts. Raises: CommandRejectedError: the camera does not offer the value; SourceError,
@@ -259,7 +259,7 @@ async def set_encoder(client: OnvifClient, profile: Profile, wanted: Encoder) ->
     await client.call(profile.service, "SetVideoEncoderConfiguration", content)
 
 
-def _required_encoder(profile: Profile) -> Encoder:
+def _required_encoder(profile: MediaProfile) -> Encoder:
     if profile.encoder is None or not profile.encoder.token:
         raise CommandRejectedError(f"The profile “{profile.name or profile.token}” has no encoder.")
     return profile.encoder

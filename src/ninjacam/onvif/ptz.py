@@ -5,7 +5,7 @@ import math
 from ninjacam.core.errors import CommandRejectedError, UnsupportedCommandError
 from ninjacam.core.movement import Abilities, Preset, Vector
 from ninjacam.onvif.client import OnvifClient
-from ninjacam.onvif.media import Profile, list_profiles
+from ninjacam.onvif.media import MediaProfile, list_profiles
 from ninjacam.onvif.xml import Element, as_float, escape, printable
 
 MAX_PRESETS = 300
@@ -30,7 +30,7 @@ class Ptz:
     """The movement of one profile of a device. `open_ptz` creates it."""
 
     def __init__(
-        self, client: OnvifClient, profile: Profile, abilities: Abilities, ranges: dict[str, _Range]
+        self, client: OnvifClient, profile: MediaProfile, abilities: Abilities, ranges: dict[str, _Range]
     ) -> None:
         self.abilities = abilities
         self._client = client
@@ -145,7 +145,7 @@ class Ptz:
         return max(-1.0, min(1.0, value / (high if value > 0 else -low)))
 
 
-async def open_ptz(client: OnvifClient, profiles: list[Profile] | None = None) -> Ptz:
+async def open_ptz(client: OnvifClient, profiles: list[MediaProfile] | None = None) -> Ptz:
     """Return the PTZ service of the first profile that supports it. Raises: UnsupportedCommandError: the camera
     cannot move; SourceError, CommandError."""
     if not await client.has_service("ptz"):
@@ -168,14 +168,14 @@ async def open_ptz(client: OnvifClient, profiles: list[Profile] | None = None) -
     return Ptz(client, profile, abilities, ranges)
 
 
-async def find_node(client: OnvifClient, profile: Profile) -> Element:
+async def find_node(client: OnvifClient, profile: MediaProfile) -> Element:
     """Return the PTZ node of a profile, or else the first one. Raises: SourceError, CommandError."""
     nodes = (await client.call("ptz", "GetNodes")).find_all("PTZNode")
     node = next((each for each in nodes if each.attributes.get("token") == profile.ptz_node), None)
     return node or (nodes[0] if nodes else Element(""))
 
 
-async def _options(client: OnvifClient, profile: Profile) -> Element:
+async def _options(client: OnvifClient, profile: MediaProfile) -> Element:
     content = f"<ConfigurationToken>{escape(profile.ptz_token)}</ConfigurationToken>"
     try:
         return await client.call("ptz", "GetConfigurationOptions", content)

@@ -11,9 +11,12 @@ from ninjacam.queries.device import ask_device
 
 @dataclass(frozen=True, slots=True)
 class PtzDescription:
+    """`preset`: token of the preset at which the camera is; "": unknown, or it moves."""
+
     camera: Camera
     abilities: Abilities
     presets: tuple[Preset, ...]
+    preset: str = ""
 
 
 def describe_ptz(actor: Actor, slug: str) -> PtzDescription:
@@ -22,5 +25,8 @@ def describe_ptz(actor: Actor, slug: str) -> PtzDescription:
     camera = get_camera(actor, slug, Role.CONTROL)
     found = ask_device(actor, camera, "describe")
     return PtzDescription(
-        camera, Abilities(**found["abilities"]), tuple(Preset(**preset) for preset in found["presets"])
+        camera,
+        Abilities(**found["abilities"]),
+        tuple(Preset(**preset) for preset in found["presets"]),
+        found.get("preset", ""),
     )

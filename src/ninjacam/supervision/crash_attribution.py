@@ -41,6 +41,7 @@ class CrashAttribution:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._records: dict[tuple[str, str], _Record] = {}
+        self._saved_ns = 0  # Wall clock, of the user's code.
 
     def died(self, words: LastWords, death: Death) -> None:
         """Record that a worker died with this crash record."""
@@ -64,12 +65,16 @@ class CrashAttribution:
                 record.message += " Others ran at the same time: it may have been one of them."
             record.traceback = words.traceback
 
-    def code_saved(self, saved_ns: int) -> None:
-        """Discard earlier crashes, because the user's code was saved at that wall time.
+    def code_saved(self, saved_ns: int) -> bool:
+        """Discard earlier crashes, because the user's code was saved at that wall time. Return whether this is news.
 
         A worker may die of new code before it has reported it, so crashes are not discarded on the report alone.
         """
+        if saved_ns <= self._saved_ns:
+            return False
+        self._saved_ns = saved_ns
         self._records = {key: each for key, each in self._records.items() if each.last_wall_ns >= saved_ns}
+        return True
 
     def quarantined(self) -> list[Json]:
         """Return the current list of {"camera", "view", "error", "until_ns" (monotonic)}."""

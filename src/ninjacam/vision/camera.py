@@ -6,7 +6,7 @@ The socket of `main` also offers the views of processors, whatever stream these 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,15 @@ class CameraPixels:
         for stream in self._streams.values():
             stream.decoded.shared.options = options
             stream.decoded.retry_failed()
+
+    def set_off(self, names: Collection[str]) -> None:
+        """Set the processors that do not run for this camera. Their viewers are disconnected."""
+        if not self._code.set_off(self.slug, names):
+            return
+        for stream in self._streams.values():
+            stream.variants.close_views_off()
+        self._meet_demand()
+        self._on_change()
 
     def set_zones(self, zones: Iterable[Zone]) -> None:
         """Set the camera's zones, lines and masks. Processors find them in their next frame."""

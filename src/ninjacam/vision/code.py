@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +130,7 @@ class ProcessorCode:
         self._needs: dict[str, dict[str, Path]] = {}  # module name -> its helpers: name -> path
         self._helper_versions: dict[str, FileVersion] = {}
         self._ready_made: dict[str, tuple[str, ...]] = {}  # Name of a module -> slugs of its cameras.
+        self._off: dict[str, frozenset[str]] = {}  # Slug -> names of the processors that do not run for it.
         self._replaced: set[str] = (
             set()
         )  # Modules of ready-made processors whose name is that of another one.
@@ -314,6 +315,19 @@ class ProcessorCode:
             current.setdefault(name, error)
         self.current = current
 
+    def set_off(self, camera: str, names: Collection[str]) -> bool:
+        """Set the processors that do not run for a camera. One that others run after runs while these do.
+
+        Return whether this is a change.
+        """
+        off = frozenset(names)
+        has_changed = off != self._off.get(camera, frozenset())
+        self._off[camera] = off
+        return has_changed
+
+    def is_off(self, camera: str, name: str) -> bool:
+        return name in self._off.get(camera, ())
+
     def views(self, camera: str) -> list[str]:
         """Return the names of a camera's views, including those that currently fail to load."""
         return sorted(name for name, entry in self.current.items() if self._is_for(camera, name, entry))
@@ -323,7 +337,7 @@ class ProcessorCode:
         return [
             name
             for name, entry in sorted(self.current.items())
-            if isinstance(entry, Registration) and entry.record and entry.applies_to(camera)
+            if isinstance(entry, Registration) and entry.record and self._is_for(camera, name, entry)
         ]
 
     def made(self, camera: str, when: When) -> list[str]:
@@ -331,10 +345,12 @@ class ProcessorCode:
         return [
             name
             for name, entry in sorted(self.current.items())
-            if isinstance(entry, Registration) and entry.when == when and entry.applies_to(camera)
+            if isinstance(entry, Registration) and entry.when == when and self._is_for(camera, name, entry)
         ]
 
     def _is_for(self, camera: str, name: str, entry: Registration | ProcessorError) -> bool:
+        if self.is_off(camera, name):
+            return False
         if isinstance(entry, Registration):
             return entry.applies_to(camera)
         broken = self._broken.get(name)  # None: its module is being reloaded.

@@ -157,6 +157,7 @@ class VisionProcess:
                 await camera.close()
                 continue
             self._cameras[slug] = camera
+            camera.set_off(entry.get("processors_off", ()))
             camera.set_options(entry.get("options", {}))
             camera.set_zones(Zone(**each) for each in entry.get("zones", ()))
             camera.set_quarantine([entry for entry in message["quarantined"] if entry["camera"] == slug])

@@ -51,6 +51,11 @@ class Variants:
             request = StreamRequest(request.view, request.codec)
         views = self._code.views(self._slug) if self._code is not None else []
         if request.view and request.view not in views:
+            if self._code is not None and self._code.is_off(self._slug, request.view):
+                raise ViewNotFoundError(
+                    f"The active profile switches the processor {request.view!r} off for the camera "
+                    f"{self._slug!r}. Activate another profile."
+                )
             known = ", ".join(views) or "none"
             raise ViewNotFoundError(
                 f"The camera {self._slug!r} has no view {request.view!r}. Its processors are: {known}."
@@ -66,6 +71,12 @@ class Variants:
             )
             variant = self._by_request[request] = Variant(request, channel)
         return variant.channel
+
+    def close_views_off(self) -> None:
+        """Disconnect the viewers of processors that are switched off."""
+        for request, variant in list(self._by_request.items()):
+            if self._code is not None and self._code.is_off(self._slug, request.view):
+                variant.channel.close()
 
     def _nearest(self, request: StreamRequest) -> Variant | None:
         """Return the nearest encoding, if there are enough encodings of this view."""

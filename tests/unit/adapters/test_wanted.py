@@ -18,10 +18,13 @@ from ninjacam.models import (
     Event,
     Export,
     ExportState,
+    Profile,
+    ProfileOverride,
     Stream,
     Webhook,
     WebhookDelivery,
 )
+from ninjacam.models.profile import choose
 from ninjacam.testing.clock import FakeClock
 from tests.unit.conftest import PASSWORD, make_webhook
 
@@ -141,6 +144,92 @@ def test_a_changed_zone_takes_effect_at_the_next_read_and_restarts_no_capture(ca
     assert wanted.read().cameras[0].zones == ()
 
 
+def test_a_profile_changes_what_the_engine_receives_and_leaving_it_restores_the_camera(
+    camera: Camera,
+) -> None:
+    camera.processors, camera.processor_options = ["motion"], {"motion": {"contrast": 20}}
+    camera.save()
+    stored = Camera.objects.values().get()
+    wanted = DatabaseWanted(NOWHERE)
+    (before,) = wanted.read().cameras
+    away = Profile.objects.create(name="away")
+    everywhere = ProfileOverride.objects.create(
+        profile=away, record="always", processors={"objects": True, "edges": False}
+    )
+    ProfileOverride.objects.create(profile=away, camera=camera, options={"motion": {"min_area": 0.1}})
+    assert wanted.read().cameras == (before,), "it is not active"
+    choose(away, timezone.now())
+    (spec,) = wanted.read().cameras
+    assert (spec.record, spec.processors, spec.processors_off) == (
+        "always",
+        ("motion", "objects"),
+        ("edges",),
+    )
+    assert spec.options == {"motion": {"contrast": 20, "min_area": 0.1}}
+    assert spec.revision == before.revision, "capture is not restarted"
+    ProfileOverride.objects.filter(pk=everywhere.pk).update(record="off", processors={"motion": False})
+    (spec,) = wanted.read().cameras
+    assert (spec.record, spec.processors, spec.processors_off) == ("off", (), ("motion",))
+    choose(None, timezone.now())
+    assert wanted.read().cameras == (before,)
+    assert Camera.objects.values().get() == stored
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"processors": []}, {"options": {"motion": 7}}, {"record": "schedule"}, {"processors": {"x y": True}}],
+)
+def test_an_override_that_cannot_be_used_stops_no_camera(camera: Camera, broken: dict[str, Any]) -> None:
+    away = Profile.objects.create(name="away", schedule="00:00-24:00")
+    ProfileOverride.objects.create(profile=away, **broken)
+    ProfileOverride.objects.create(profile=away, camera=camera, record="always")
+    (spec,) = DatabaseWanted(NOWHERE).read().cameras
+    assert (spec.record, spec.error, spec.options, spec.processors) == ("always", None, {}, ())
+
+
+def test_the_schedule_of_a_profile_takes_effect_at_its_minute(camera: Camera, settings: Any) -> None:
+    settings.TIME_ZONE = "UTC"
+    night = Profile.objects.create(name="night", schedule="01:00-02:00")
+    ProfileOverride.objects.create(profile=night, record="always")
+    clock = FakeClock()  # Midnight in UTC.
+    wanted = DatabaseWanted(NOWHERE, clock)
+    wanted._files = Files()  # type: ignore[assignment]
+    clock.advance(3595)
+    assert wanted.read().cameras[0].record == "off"
+    clock.advance(4)
+    assert wanted.is_current()
+    clock.advance(1)
+    assert not wanted.is_current(), "it is one o'clock"
+    assert wanted.read().cameras[0].record == "always"
+    assert wanted.is_current()
+    clock.advance(3600)
+    assert wanted.read().cameras[0].record == "off"
+
+
+def test_a_profile_without_a_schedule_costs_no_reading(camera: Camera) -> None:
+    clock = FakeClock()
+    choose(Profile.objects.create(name="away"), timezone.now())
+    wanted = DatabaseWanted(NOWHERE, clock)
+    wanted._files = Files()  # type: ignore[assignment]
+    wanted.read()
+    assert wanted.is_current()
+
+
+def test_events_of_a_processor_that_a_profile_switches_off_end(camera: Camera) -> None:
+    camera.processors = ["motion", "people"]
+    camera.save()
+    values = {"slug": "door", "kind": "motion", "start_ns": time.time_ns() - S, "source": "processor"}
+    for key in ("motion-1", "people-1"):
+        Event.objects.create(**values, key=key)
+    wanted = DatabaseWanted(NOWHERE)
+    wanted.read()
+    away = Profile.objects.create(name="away")
+    ProfileOverride.objects.create(profile=away, processors={"motion": False})
+    choose(away, timezone.now())
+    wanted.read()
+    assert set(Event.objects.filter(end_ns=None).values_list("key", flat=True)) == {"people-1"}
+
+
 def test_what_was_seen_is_stored_and_is_no_change_of_the_camera(camera: Camera) -> None:
     before = Camera.objects.get(pk=camera.pk)
     DatabaseStreamLog().put(
@@ -170,12 +259,12 @@ def test_a_changed_camera_takes_effect_at_the_next_read(camera: Camera, yard: Ca
     assert [each.slug for each in wanted.read().cameras] == ["door"]
 
 
-def test_reading_without_changes_takes_five_queries(
+def test_reading_without_changes_takes_six_queries(
     camera: Camera, yard: Camera, django_assert_num_queries: Any
 ) -> None:
     wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         assert wanted.read() == before
 
 

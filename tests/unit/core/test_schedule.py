@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ninjacam.core.errors import ConfigError
-from ninjacam.core.schedule import parse_schedule
+from ninjacam.core.schedule import find_first_on, find_next_change, parse_schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONDAY = datetime(2026, 11, 23, tzinfo=BERLIN)
@@ -69,3 +69,29 @@ def test_changes_of_daylight_saving_time_follow_the_local_clock() -> None:
     assert on_minutes("sun 01:00-04:00", back) == 240  # 02:00 to 03:00 occurs twice
     assert on_minutes("sun 02:15-02:45", forward) == 0
     assert on_minutes("sun 02:15-02:45", back) == 60
+
+
+@pytest.mark.parametrize(
+    ("texts", "now", "change"),
+    [
+        (["mon-fri 07:00-19:00"], (0, "06:00"), (0, "07:00")),
+        (["mon-fri 07:00-19:00"], (0, "07:00"), (0, "19:00")),
+        (["mon-fri 07:00-19:00"], (4, "19:00"), (7, "07:00")),
+        (["sun 23:00-01:00"], (6, "23:30"), (7, "01:00")),
+        (["mon 07:00-09:00", "mon 08:00-10:00"], (0, "07:30"), (0, "09:00")),
+        (["mon 08:00-10:00", "mon 07:00-12:00"], (0, "10:30"), (0, "12:00")),
+        (["07:00-08:00", "00:00-24:00"], (2, "12:00"), (3, "07:00")),
+    ],
+)
+def test_the_next_change_is_when_another_schedule_is_the_first_that_is_on(
+    texts: list[str], now: tuple[int, str], change: tuple[int, str]
+) -> None:
+    schedules = [parse_schedule(text) for text in texts]
+    assert find_next_change(schedules, at(*now) + timedelta(seconds=1)) == at(*change)
+    before, after = at(*change) - timedelta(minutes=1), at(*change)
+    assert find_first_on(schedules, before) != find_first_on(schedules, after)
+
+
+@pytest.mark.parametrize("texts", [[], ["00:00-24:00"], ["00:00-12:00; 12:00-24:00"]])
+def test_schedules_that_never_change_have_no_next_change(texts: list[str]) -> None:
+    assert find_next_change([parse_schedule(text) for text in texts], at(3, "12:00")) is None

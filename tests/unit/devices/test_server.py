@@ -60,6 +60,36 @@ async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
             await asyncio.sleep(0.005)
 
 
+def test_the_camera_is_at_a_preset_after_the_command_until_it_moves(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with FakeOnvifCamera() as camera:
+
+        async def preset() -> str:
+            return str((await ask(tmp_path, "describe"))["preset"])
+
+        async def arrive() -> None:
+            await ask(tmp_path, "goto_preset", preset="1")
+            async with asyncio.timeout(20):
+                while not await preset():
+                    await clock.run(0.5)
+            assert await preset() == "1"
+
+        async def scenario() -> None:
+            assert await preset() == ""
+            for op, values in (
+                ("move_to", {"pan": 0.1}),
+                ("move_by", {"pan": 0.1}),
+                ("move_for", {"pan": 0.1, "duration_s": 0.5}),
+                ("go_home", {}),
+                ("remove_preset", {"preset": "1"}),
+            ):
+                await arrive()
+                await ask(tmp_path, op, **values)
+                assert await preset() == "", op
+
+        serve(tmp_path, camera, scenario, clock)
+
+
 def test_commands_reach_the_camera_and_its_errors_come_back(tmp_path: Path) -> None:
     with FakeOnvifCamera() as camera:
 

@@ -1,9 +1,11 @@
 """The table of the engine's children."""
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 
+from ninjacam.core.zones import Zone
 from ninjacam.engine.kinds import KINDS, ProcessKind, Situation
 from ninjacam.engine.plan import make_plan
 from ninjacam.engine.specs import CameraSpec, WantedState
@@ -44,3 +46,19 @@ def test_a_vision_worker_gets_the_quarantine_of_its_own_cameras() -> None:
         "vision-1": [{"camera": "a", "view": "edges"}],
         "vision-2": [],
     }
+
+
+@pytest.mark.parametrize(("preset", "names"), [("", ["any"]), ("1", ["any", "gate"]), ("2", ["any", "yard"])])
+def test_a_vision_worker_gets_the_zones_of_the_preset_at_which_the_camera_is(
+    preset: str, names: list[str]
+) -> None:
+    corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]
+    zones = tuple(
+        Zone(name, "zone", corners, preset=token)
+        for name, token in (("any", ""), ("gate", "1"), ("yard", "2"))
+    )
+    before = situation()
+    cameras = tuple(replace(camera, zones=zones) for camera in before.plan.vision["vision-1"])
+    plan = replace(before.plan, vision={"vision-1": cameras})
+    (camera,) = KINDS["vision"].work(replace(before, plan=plan, presets={"a": preset}))["vision-1"]["cameras"]
+    assert [zone["name"] for zone in camera["zones"]] == names

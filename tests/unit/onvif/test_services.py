@@ -16,7 +16,7 @@ from ninjacam.onvif import device, events, imaging, lamp, media
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.events import DeviceEvent, pull_events, read_event
 from ninjacam.onvif.imaging import Imaging, ImagingChanges
-from ninjacam.onvif.media import EncoderOptions, Profile
+from ninjacam.onvif.media import EncoderOptions, MediaProfile
 from ninjacam.onvif.ptz import Ptz, open_ptz
 from ninjacam.onvif.xml import parse_xml
 from ninjacam.sources.base import SourceConfig
@@ -39,7 +39,7 @@ def camera() -> Iterator[FakeOnvifCamera]:
 def test_encoder_settings_are_read_and_changed(camera: FakeOnvifCamera, legacy: bool) -> None:
     camera.faults.legacy = legacy
 
-    async def go(client: OnvifClient) -> tuple[Profile, list[EncoderOptions]]:
+    async def go(client: OnvifClient) -> tuple[MediaProfile, list[EncoderOptions]]:
         main = (await media.list_profiles(client))[1]
         options = await media.get_encoder_options(client, main)
         assert main.encoder is not None
@@ -242,7 +242,7 @@ def test_values_are_scaled_to_the_ranges_of_the_camera() -> None:
         "absolute_zoom": (0.0, 8.0),
     }
     client = OnvifClient(SourceConfig("http://127.0.0.1/"))
-    ptz = Ptz(client, Profile("<a>", "a"), abilities, ranges)
+    ptz = Ptz(client, MediaProfile("<a>", "a"), abilities, ranges)
     assert ptz._vector("continuous", Vector(pan=0.5, tilt=-1)) == '<t:PanTilt x="90" y="-1"/>'
     assert ptz._vector("continuous", Vector(pan=-0.5, zoom=1)) == '<t:PanTilt x="-45" y="0"/>'
     assert ptz._vector("absolute", Vector(zoom=0.5)) == '<t:Zoom x="4"/>'

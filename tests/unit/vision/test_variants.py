@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from ninjacam import Frame, processor
-from ninjacam.core.errors import ConfigError
+from ninjacam.core.errors import ConfigError, ViewNotFoundError
 from ninjacam.core.packets import Codec, StreamInfo
 from ninjacam.core.processors import FunctionProcessor, ProcessorRegistry, Registration, When
 from ninjacam.hub.request import StreamRequest
@@ -57,6 +57,22 @@ def test_saved_code_ends_what_no_longer_always_runs() -> None:
     assert wanted(variants)
     cast(Any, variants)._code.current = {"count": entry("count")}
     assert wanted(variants) == []
+
+
+def test_a_processor_that_is_switched_off_for_a_camera_is_not_made_and_refuses_viewers() -> None:
+    variants = variants_of(
+        entry("count", when="always", record=True), entry("kept", when="always", record=True)
+    )
+    variants.find_channel(StreamRequest("", Codec.ANNOTATIONS))
+    code = cast(Any, variants)._code
+    assert not code.set_off("door", ()), "nothing changes"
+    assert code.set_off("door", ["count"]) and not code.set_off("door", ["count"])
+    assert {each.view for each in wanted(variants)} == {"kept"}
+    with pytest.raises(ViewNotFoundError, match="active profile switches the processor 'count' off"):
+        variants.find_channel(StreamRequest("count", Codec.MJPEG))
+    assert code.views("door") == ["kept"] and code.views("yard") == ["count", "kept"]
+    assert code.set_off("door", ())
+    assert {each.view for each in wanted(variants)} == {"count", "kept"}
 
 
 def test_the_decorator_takes_the_known_times(monkeypatch: pytest.MonkeyPatch) -> None:

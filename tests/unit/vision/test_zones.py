@@ -34,7 +34,7 @@ def paint(frame: Frame) -> None:
 def test_the_assignment_of_a_vision_worker_contains_them() -> None:
     spec = CameraSpec("a", 1, "a", SourceConfig("rtsp://camera/1"), zones=(LAWN,))
     plan = make_plan([spec], {}, cameras_per_capture=16, vision_workers=1, place_of=lambda _: "")
-    work = KINDS["vision"].work(Situation(WantedState((spec,)), plan, []))
+    work = KINDS["vision"].work(Situation(WantedState((spec,)), plan, [], presets={"a": LAWN.preset}))
     (camera,) = json.loads(json.dumps(work["vision-1"]))["cameras"]
     assert [Zone(**each) for each in camera["zones"]] == [LAWN]
     capture = KINDS["capture"].work(Situation(WantedState((spec,)), plan, []))

@@ -31,9 +31,9 @@ from ninjacam.api.schemas.device import (
     OutputIn,
     OutputOut,
     OutputsOut,
-    ProfileOut,
     RangeOut,
     SizeOut,
+    VideoProfileOut,
 )
 from ninjacam.api.schemas.fields import plain
 from ninjacam.core.redact import redact_url
@@ -190,7 +190,7 @@ def _device_out(found: DeviceDescription, streams: Mapping[str, str]) -> DeviceO
         functions=cast(list[FunctionName], list(found.functions)),
         clock_offset_s=found.clock_offset_s,
         profiles=[
-            ProfileOut(
+            VideoProfileOut(
                 token=profile.token,
                 name=profile.name,
                 stream=streams.get(profile.token),

@@ -23,7 +23,7 @@ def get_ptz(request: HttpRequest, slug: str) -> PtzOut:
     found = queries.describe_ptz(principal(request), slug)
     presets = [PresetOut(token=preset.token, name=preset.name) for preset in found.presets]
     abilities = {name: value for name, value in asdict(found.abilities).items() if name != "min_timeout_s"}
-    return PtzOut(**abilities, presets=presets)
+    return PtzOut(**abilities, presets=presets, preset=found.preset or None)
 
 
 @router.post(

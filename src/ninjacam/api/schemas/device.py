@@ -38,7 +38,7 @@ class EncoderOut(Schema):
     gop_frames: int = Field(description="Frames from one key frame to the next.")
 
 
-class ProfileOut(Schema):
+class VideoProfileOut(Schema):
     """A video profile of the device."""
 
     token: str
@@ -102,7 +102,7 @@ class DeviceOut(Schema):
     clock_offset_s: float = Field(
         description="Seconds by which the camera's clock is ahead of this server's, to a second."
     )
-    profiles: list[ProfileOut] = Field(description="In the device's order; at most 16.")
+    profiles: list[VideoProfileOut] = Field(description="In the device's order; at most 16.")
     recordings: DeviceRecordingsOut | None = Field(
         description="The recordings that the camera itself keeps; null: it does not report any."
     )

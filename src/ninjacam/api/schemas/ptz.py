@@ -31,6 +31,7 @@ class PtzOut(Schema):
         home=True,
         max_presets=100,
         presets=[{"token": "1", "name": "Gate"}],
+        preset="1",
     )
 
     continuous_move: bool
@@ -42,6 +43,9 @@ class PtzOut(Schema):
     home: bool
     max_presets: int = Field(description="Maximum number of presets; 0: none.")
     presets: list[PresetOut]
+    preset: str | None = Field(
+        description="Token of the preset at which the camera is after our own command; null: unknown, or it moves."
+    )
 
 
 class PtzIn(Schema):

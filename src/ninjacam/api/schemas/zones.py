@@ -47,7 +47,8 @@ PresetToken = Annotated[
     Field(
         max_length=64,
         pattern=r"^[^\x00-\x1f\x7f]*$",
-        description="Token of the PTZ preset that it was drawn for; empty: any position of the camera.",
+        description="Token of a PTZ preset: it applies only while the camera is known to be there, after our own "
+        "command or a step of a patrol. Empty: any position of the camera.",
     ),
 ]
 Color = Annotated[str, Field(pattern=rf"^{COLOR}$", description="Color in which it is drawn, as #rrggbb.")]

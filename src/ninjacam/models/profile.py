@@ -1,0 +1,254 @@
+"""Profiles such as home, away and night: what differs from the stored configuration of the cameras while one is active.
+
+A profile is never written into a camera's row, so leaving it restores the camera. Not here: who may activate one
+(`ninjacam.actions.profiles`).
+"""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from ninjacam.core.errors import ConfigError, InvalidError
+from ninjacam.core.profiles import MAX_NAME_CHARS, check_options, check_processors
+from ninjacam.core.ready_made import READY_MADE
+from ninjacam.core.schedule import Schedule, find_first_on, find_next_change, parse_schedule
+from ninjacam.models.camera import Camera, check_schedule
+
+logger = logging.getLogger("ninjacam.models")
+
+MAX_PROFILES = 20
+MAX_OVERRIDES = 200
+"""Maximum number of cameras with overrides of their own in one profile."""
+_CHOICE_PK = 1
+
+
+class Profile(models.Model):
+    """`schedule`: when it is active, in the time zone of the project; "": only if a user or a program activates it."""
+
+    name = models.CharField(
+        _("name"),
+        max_length=MAX_NAME_CHARS,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^(?!active\Z)[a-z0-9][a-z0-9_-]{0,29}\Z",
+                _("Use a-z, 0-9, - and _, starting with a letter or digit. “active” is reserved."),
+            )
+        ],
+        help_text=_("Used in code and URLs: a-z, 0-9, - and _, such as “away”."),
+    )
+    schedule = models.CharField(
+        _("schedule"),
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[check_schedule],
+        help_text=_(
+            "When it becomes active by itself: mon-fri 22:00-06:00; sat,sun 23:00-08:00. If several "
+            "profiles are due, the first by name is active."
+        ),
+    )
+
+    class Meta:
+        verbose_name = _("profile")
+        verbose_name_plural = _("profiles")
+        ordering = ["name"]
+        permissions = [("activate_profile", "Can activate profiles")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def apply_to(self, camera: Camera) -> Camera:
+        """Return a copy of the camera with the settings of this profile. Never save it.
+
+        Overrides of the camera itself take precedence over those of all cameras, value by value.
+        """
+        usable = {each.camera_id: each for each in self.overrides.all() if each.is_usable()}
+        for_all, own = usable.get(None, _NOTHING), usable.get(camera.pk, _NOTHING)
+        switched = {**for_all.processors, **own.processors}
+        off = {name for name, is_on in switched.items() if not is_on}
+        added = [name for name in READY_MADE if switched.get(name)]
+        changed = copy.copy(camera)
+        changed.record = own.record or for_all.record or camera.record
+        changed.processors_off = tuple(sorted(off))
+        chosen = dict.fromkeys([*(camera.processors or ()), *added])
+        changed.processors = [name for name in chosen if name not in off]
+        changed.processor_options = _merge(camera.processor_options or {}, for_all.options, own.options)
+        return changed
+
+
+def _merge(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Merge options: processor -> option -> value; later ones take precedence."""
+    merged: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for processor, values in layer.items():
+            merged[processor] = {**merged.get(processor, {}), **values}
+    return merged
+
+
+class ProfileOverride(models.Model):
+    """What differs for a camera. `camera`: None for all cameras. `record`: "" for unchanged. `processors`: name ->
+    whether it runs. `options`: processor -> option -> value.
+    """
+
+    class Record(models.TextChoices):
+        OFF = Camera.Record.OFF.value, _("off")
+        ALWAYS = Camera.Record.ALWAYS.value, _("always")
+        EVENTS = Camera.Record.EVENTS.value, _("on events")
+
+    profile = models.ForeignKey(
+        Profile, on_delete=models.CASCADE, related_name="overrides", verbose_name=_("profile")
+    )
+    camera = models.ForeignKey(
+        Camera,
+        on_delete=models.CASCADE,
+        related_name="profile_overrides",
+        null=True,
+        blank=True,
+        verbose_name=_("camera"),
+        help_text=_("Empty: all cameras."),
+    )
+    record = models.CharField(
+        _("record"), max_length=8, choices=Record.choices, blank=True, default="", db_default=""
+    )
+    processors = models.JSONField(
+        _("processors"),
+        default=dict,
+        blank=True,
+        help_text=_('Name of a processor and whether it runs, such as {"people": true, "motion": false}.'),
+    )
+    options = models.JSONField(
+        _("options"),
+        default=dict,
+        blank=True,
+        help_text=_('Options of processors, such as {"motion": {"contrast": 30}}.'),
+    )
+
+    class Meta:
+        verbose_name = _("override")
+        verbose_name_plural = _("overrides")
+        ordering = ["profile", "camera__slug"]
+        constraints = [
+            models.UniqueConstraint(fields=["profile", "camera"], name="ninjacam_override_camera"),
+            models.UniqueConstraint(
+                fields=["profile"], condition=Q(camera=None), name="ninjacam_override_all_cameras"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.camera.slug if self.camera is not None else str(_("all cameras"))
+
+    def clean(self) -> None:
+        try:
+            self._check()
+        except InvalidError as error:
+            raise ValidationError(error.fields) from error
+
+    def is_usable(self) -> bool:
+        """Return whether it can be applied. False for one that was written by other means than our actions."""
+        try:
+            self._check()
+        except InvalidError as error:
+            logger.warning("An override of the profile %s cannot be used: %s", self.profile_id, error)
+            return False
+        return True
+
+    def _check(self) -> None:
+        """Raises: InvalidError."""
+        if self.record and self.record not in self.Record.values:
+            raise InvalidError.of("record", "Use off, always or events, or nothing.")
+        check_processors(self.processors)
+        check_options(self.options)
+
+
+_NOTHING = ProfileOverride()
+
+
+class ProfileChoice(models.Model):
+    """The choice of a user or a program, which takes precedence over the schedules. At most one row.
+
+    `profile`: None for the stored configuration of the cameras. `until`: when the schedules decide again; None: never.
+    """
+
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, null=True, related_name="+")
+    until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.profile or "")
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveProfile:
+    """The profile that applies now. `profile`: None for the stored configuration of the cameras. `is_chosen`: by a user
+    or a program, not by its schedule; `until`: the end of this choice; None: it has no end. `is_timed`: whether the
+    time alone may change it.
+    """
+
+    profile: Profile | None
+    is_chosen: bool = False
+    until: datetime | None = None
+    is_timed: bool = False
+
+
+def find_active(now: datetime) -> ActiveProfile:
+    """Return the active profile with its overrides. `now`: aware. Two or three queries, one if there are no profiles.
+
+    Schedules that cannot be read, because they were written by other means than our actions, are ignored.
+    """
+    profiles = list(Profile.objects.prefetch_related("overrides"))
+    if not profiles:
+        return ActiveProfile(None)
+    scheduled, schedules = _schedules_of(profiles)
+    choice = ProfileChoice.objects.filter(Q(until=None) | Q(until__gt=now)).first()
+    if choice is not None:
+        found = next((each for each in profiles if each.pk == choice.profile_id), None)
+        return ActiveProfile(found, is_chosen=True, until=choice.until, is_timed=choice.until is not None)
+    at = find_first_on(schedules, _to_local(now))
+    return ActiveProfile(scheduled[at] if at is not None else None, is_timed=bool(schedules))
+
+
+def choose(profile: Profile | None, now: datetime, until: datetime | None = None) -> ProfileChoice:
+    """Store a choice. `until`: None for the next change by the schedules, if there is one."""
+    if until is None:
+        _scheduled, schedules = _schedules_of(Profile.objects.all())
+        until = find_next_change(schedules, _to_local(now))
+    choice, _created = ProfileChoice.objects.update_or_create(
+        pk=_CHOICE_PK, defaults={"profile": profile, "until": until}
+    )
+    return choice
+
+
+def follow_schedules() -> None:
+    """Remove the choice, so that the schedules decide again."""
+    ProfileChoice.objects.all().delete()
+
+
+def _schedules_of(
+    profiles: models.QuerySet[Profile] | Sequence[Profile],
+) -> tuple[list[Profile], list[Schedule]]:
+    """Return the profiles that have a schedule, and the schedules."""
+    found = [(each, schedule) for each in profiles if (schedule := _find_schedule(each)) is not None]
+    return [each for each, _schedule in found], [schedule for _each, schedule in found]
+
+
+def _find_schedule(profile: Profile) -> Schedule | None:
+    try:
+        return parse_schedule(profile.schedule) if profile.schedule else None
+    except ConfigError:
+        return None
+
+
+def _to_local(now: datetime) -> datetime:
+    """Return the time in the zone of the project, whatever zone a request has activated."""
+    return timezone.localtime(now, timezone.get_default_timezone())
