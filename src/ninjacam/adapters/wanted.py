@@ -19,11 +19,13 @@ from ninjacam.models import (
     Event,
     Export,
     PublishKey,
+    Snapshot,
     Stream,
     Webhook,
     WebhookDelivery,
 )
 from ninjacam.models.event import Windows
+from ninjacam.models.snapshot import MAX_AHEAD_NS as SNAPSHOT_AHEAD_NS
 from ninjacam.models.webhook import MAX_AHEAD_NS
 from ninjacam.sources.base import SourceConfig
 
@@ -61,6 +63,8 @@ class DatabaseWanted:
         first = Subquery(waiting.order_by("next_try_ns").values("next_try_ns")[:1])
         webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first)
         self._next_deliveries = webhooks.query.sql_with_params()
+        due = Snapshot.objects.exclude(due_ns=None).order_by("due_ns").values_list("due_ns")[:1]
+        self._next_snapshot = due.query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
         """The rows from which `_specs` was built; None: it also depends on the time or on events, so it is rebuilt
         each time."""
@@ -120,10 +124,10 @@ class DatabaseWanted:
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
-        """Return whether the jobs process is needed: exports are waiting or running, or deliveries are due, now or
-        recently, or expired exports must be removed."""
+        """Return whether the jobs process is needed: exports are waiting or running, or deliveries or snapshots are
+        due, now or recently, or expired exports must be removed."""
         now_ns = self._clock.monotonic_ns()
-        is_active = _has_row(self._active_export) or self._has_deliveries()
+        is_active = _has_row(self._active_export) or self._has_deliveries() or self._has_snapshots()
         if not is_active and now_ns >= self._clean_ns:
             self._clean_ns = now_ns + CLEAN_EVERY_NS
             is_active = _has_row(self._any_export) or _has_files(self._exports_dir)
@@ -140,6 +144,14 @@ class DatabaseWanted:
                 next_ns is not None and (next_ns <= now_ns or next_ns > now_ns + MAX_AHEAD_NS)
                 for (next_ns,) in cursor.fetchall()
             )
+
+    def _has_snapshots(self) -> bool:
+        """Return whether the snapshot of an event is due. One index lookup."""
+        with connections[Snapshot.objects.db].cursor() as cursor:
+            cursor.execute(*self._next_snapshot)
+            row = cursor.fetchone()
+        now_ns = self._clock.wall_ns()
+        return row is not None and (row[0] <= now_ns or row[0] > now_ns + SNAPSHOT_AHEAD_NS)
 
 
 def _has_row(query: tuple[str, tuple[Any, ...]]) -> bool:

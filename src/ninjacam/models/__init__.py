@@ -13,6 +13,7 @@ from ninjacam.models.processor_state import ProcessorState
 from ninjacam.models.publish_key import PublishKey
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
+from ninjacam.models.snapshot import Snapshot, SnapshotQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
 from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
@@ -38,6 +39,8 @@ __all__ = [
     "Role",
     "Segment",
     "SegmentQuerySet",
+    "Snapshot",
+    "SnapshotQuerySet",
     "Stream",
     "Webhook",
     "WebhookDelivery",

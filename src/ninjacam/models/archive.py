@@ -50,6 +50,7 @@ def move(old: str, new: str) -> None:
     from ninjacam.models.export import Export
     from ninjacam.models.ongoing import end_of_camera
     from ninjacam.models.segment import Segment
+    from ninjacam.models.snapshot import Snapshot
 
     with transaction.atomic():
         path = Concat(Value(new), Substr("path", len(old) + 1))
@@ -57,6 +58,7 @@ def move(old: str, new: str) -> None:
         # The engine and processors know them by the old name. They create new ones for what continues.
         end_of_camera(old)
         Event.objects.filter(slug=old).update(slug=new)
+        Snapshot.objects.filter(slug=old).update(slug=new)
         Export.objects.filter(slug=old).update(slug=new)
         root = get_settings().recordings_dir
         transaction.on_commit(lambda: _move_directory(root, old, new))

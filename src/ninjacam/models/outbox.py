@@ -18,6 +18,7 @@ from ninjacam.core.times import to_datetime
 from ninjacam.models.event import Event
 from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.foreign_keys import check_foreign_keys
+from ninjacam.models.snapshot import request_snapshot
 from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
 
 logger = logging.getLogger("ninjacam.webhooks")
@@ -31,6 +32,7 @@ def note_begun(event: Event) -> None:
     _note(event, EventUpdate.Kind.BEGUN)
     if event.end_ns is not None:
         _note(event, EventUpdate.Kind.ENDED)
+    request_snapshot(event)
     _enqueue(event)
 
 
@@ -41,6 +43,7 @@ def note_changed(event: Event, fields: Collection[str], *, has_ended: bool = Fal
         _note(event, EventUpdate.Kind.CHANGED, fields=others)
     if has_ended:
         _note(event, EventUpdate.Kind.ENDED)
+        request_snapshot(event)
     if has_ended or event.end_ns is None:  # Webhooks receive no changes of the past.
         _enqueue(event)
 
@@ -132,6 +135,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "box": event.box,
         "best_at": None if event.best_ns is None else _text(event.best_ns),
         "zones": event.zone_names,
+        "snapshot_at": None if event.snapshot_ns is None else _text(event.snapshot_ns),
     }
 
 
