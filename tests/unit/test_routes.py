@@ -25,6 +25,7 @@ from ninjacam.models import (
     Event,
     Export,
     PublishKey,
+    Rule,
     Segment,
     Stream,
     Webhook,
@@ -75,6 +76,8 @@ BODIES: dict[str, Any] = {
     "update_processor_options": {"values": {"low": 3}},
     "create_zone": {"name": "porch", "points": [[0, 0], [1, 0], [1, 1]]},
     "update_zone": {"loitering_s": 30},
+    "create_rule": {"name": "x", "notify": True},
+    "update_rule": {"name": "changed"},
     "create_webhook": {"name": "x", "url": "http://10.0.0.8/hook"},
     "update_webhook": {"name": "changed"},
 }
@@ -157,7 +160,19 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     delivery = WebhookDelivery.objects.create(
         webhook=webhook, event_id=event.pk, phase="begun", payload="{}", created_ns=0, next_try_ns=0
     )
+    rule = Rule.objects.create(name="Night", notify=True)
+    action = WebhookDelivery.objects.create(
+        rule=rule,
+        action="notify",
+        event_id=event.pk,
+        phase="begun",
+        payload="{}",
+        created_ns=0,
+        next_try_ns=0,
+    )
     return {
+        "rule": rule.pk,
+        "action": action.pk,
         "grant": grant.pk,
         "token": token.pk,
         "recording": recording.pk,
@@ -183,7 +198,8 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:event_id>": str(world["event"]),
         "<int:key_id>": str(world["key"]),
         "<int:webhook_id>": str(world.get("webhook", 10**6)),
-        "<int:delivery_id>": str(world.get("delivery", 10**6)),
+        "<int:rule_id>": str(world.get("rule", 10**6)),
+        "<int:delivery_id>": str(world.get("action" if "rules" in path else "delivery", 10**6)),
         "<uuid:export_id>": str(world["export"]),
         "<uuidstr:export_id>": str(world["export"]),
         "<path:object_id>": "1",
@@ -266,7 +282,13 @@ def test_operations_let_a_viewer_only_view(
 def test_operations_serve_an_administrator(
     route: Route, method: str, name: str, world: dict[str, Any], admin_user: User
 ) -> None:
-    changes = name in {"cancel_export", "retry_export", "retry_delivery", "revoke_tokens"}
+    changes = name in {
+        "cancel_export",
+        "retry_export",
+        "retry_delivery",
+        "retry_rule_delivery",
+        "revoke_tokens",
+    }
     is_refused = name.startswith(("probe", "discover")) or name == "create_publish_key"
     usual = 200 if changes else {"POST": 201, "DELETE": 204}.get(method, 200)
     expected = 422 if is_refused else usual

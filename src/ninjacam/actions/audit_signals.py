@@ -17,7 +17,7 @@ from django.http import HttpRequest
 
 from ninjacam.actions.audit import is_in_action, present_name, record_as
 from ninjacam.auth import address_of_request
-from ninjacam.models import ApiToken, Camera, CameraGrant, CameraZone, PublishKey, Stream, Webhook
+from ninjacam.models import ApiToken, Camera, CameraGrant, CameraZone, PublishKey, Rule, Stream, Webhook
 from ninjacam.throttle import get_throttle, network_of
 
 _FLAGS = ("is_active", "is_staff", "is_superuser")
@@ -34,7 +34,18 @@ SAME_FAILURE_EVERY_S = 60.0
 def connect() -> None:
     """Connect the receivers. Idempotent."""
     user_model = get_user_model()
-    for model in (Camera, Stream, CameraZone, CameraGrant, ApiToken, PublishKey, Webhook, Group, user_model):
+    for model in (
+        Camera,
+        Stream,
+        CameraZone,
+        CameraGrant,
+        ApiToken,
+        PublishKey,
+        Webhook,
+        Rule,
+        Group,
+        user_model,
+    ):
         for signal, receiver in ((pre_save, _see_change), (post_save, _saved), (post_delete, _deleted)):
             signal.connect(receiver, sender=model, dispatch_uid=f"ninjacam.audit.{receiver.__name__}")
     for field in ("groups", "user_permissions"):
@@ -54,7 +65,7 @@ def connect() -> None:
 def _kind(row: Model) -> str:
     names: dict[type[Model], str] = {
         Camera: "camera", Stream: "stream", CameraZone: "zone", CameraGrant: "grant", ApiToken: "token",
-        PublishKey: "publish_key", Webhook: "webhook", Group: "group",
+        PublishKey: "publish_key", Webhook: "webhook", Rule: "rule", Group: "group",
     }  # fmt: skip
     return next((name for model, name in names.items() if isinstance(row, model)), "user")
 
@@ -66,7 +77,7 @@ def _subject(row: Model) -> str:
         return row.camera.slug
     if isinstance(row, ApiToken):
         return row.prefix
-    if isinstance(row, Webhook):
+    if isinstance(row, Webhook | Rule):
         return str(row.pk)
     return row.get_username() if isinstance(row, AbstractBaseUser) else str(row)
 
@@ -88,6 +99,8 @@ def _details(row: Model) -> dict[str, object]:
         return {"zone": row.name, "kind": row.kind}
     if isinstance(row, Webhook):
         return {"name": row.name, "url": row.url}
+    if isinstance(row, Rule):
+        return {"name": row.name}
     return {"url": row.url} if isinstance(row, Camera) else {}
 
 

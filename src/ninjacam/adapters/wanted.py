@@ -19,6 +19,7 @@ from ninjacam.models import (
     Event,
     Export,
     PublishKey,
+    Rule,
     Snapshot,
     Stream,
     Webhook,
@@ -59,10 +60,14 @@ class DatabaseWanted:
         self._select_keys = keys.query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._any_export = Export.objects.order_by().values_list("pk")[:1].query.sql_with_params()
-        waiting = WebhookDelivery.objects.filter(webhook=OuterRef("pk"), state=DeliveryState.WAITING)
-        first = Subquery(waiting.order_by("next_try_ns").values("next_try_ns")[:1])
-        webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first)
-        self._next_deliveries = webhooks.query.sql_with_params()
+        waiting = WebhookDelivery.objects.filter(state=DeliveryState.WAITING).order_by("next_try_ns")
+        first = [
+            Subquery(waiting.filter(**{name: OuterRef("pk")}).values("next_try_ns")[:1])
+            for name in ("webhook", "rule")
+        ]
+        webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first[0])
+        rules = Rule.objects.filter(enabled=True).order_by().values_list(first[1])
+        self._next_deliveries = webhooks.union(rules, all=True).query.sql_with_params()
         due = Snapshot.objects.exclude(due_ns=None).order_by("due_ns").values_list("due_ns")[:1]
         self._next_snapshot = due.query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
@@ -136,7 +141,7 @@ class DatabaseWanted:
         return now_ns < self._jobs_until_ns
 
     def _has_deliveries(self) -> bool:
-        """Return whether a delivery to a webhook is due. One index lookup per webhook."""
+        """Return whether a delivery to a webhook or an action of a rule is due. One index lookup for each of them."""
         with connections[WebhookDelivery.objects.db].cursor() as cursor:
             cursor.execute(*self._next_deliveries)
             now_ns = self._clock.wall_ns()

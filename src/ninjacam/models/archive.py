@@ -64,14 +64,16 @@ def move(old: str, new: str) -> None:
         transaction.on_commit(lambda: _move_directory(root, old, new))
 
 
-def rename_in_webhooks(old: str, new: str) -> None:
-    """Change a camera's name in the conditions of webhooks. Call it in the transaction that renames the camera."""
+def rename_in_conditions(old: str, new: str) -> None:
+    """Change a camera's name in the conditions of webhooks and rules. Call it in the transaction that renames it."""
+    from ninjacam.models.rule import Rule
     from ninjacam.models.webhook import Webhook
 
-    for webhook in Webhook.objects.all():
-        if old in webhook.cameras:
-            names = [new if name == old else name for name in webhook.cameras]
-            Webhook.objects.filter(pk=webhook.pk).update(cameras=names)
+    for model in (Webhook, Rule):
+        for row in model._default_manager.all():
+            if old in row.cameras:
+                row.cameras = [new if name == old else name for name in row.cameras]
+                model._default_manager.filter(pk=row.pk).update(cameras=row.cameras)
 
 
 def _move_directory(root: Path, old: str, new: str) -> None:

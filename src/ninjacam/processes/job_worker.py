@@ -1,5 +1,5 @@
 """`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process, takes snapshots of
-events, and sends webhooks.
+events, sends webhooks, and carries out rules.
 
 Started only by the engine.
 """
@@ -108,10 +108,11 @@ def _take_snapshots(stop: threading.Event, on_end: Callable[[], None]) -> None:
 
 
 def _send(stop: Stop, on_end: Callable[[], None]) -> None:
+    from ninjacam.actions.rule_actions import perform
     from ninjacam.webhooks.courier import Courier
 
     async def run() -> None:
-        await Courier(stop).run()
+        await Courier(stop, perform=perform).run()
 
     try:
         asyncio.run(run())

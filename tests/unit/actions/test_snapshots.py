@@ -1,5 +1,6 @@
 """Snapshots of events: taken from recordings, stored, bounded, and deleted with their events."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,11 @@ def test_a_better_sighting_replaces_the_snapshot_when_the_event_ends(door: Camer
 
 
 def test_a_snapshot_is_due_only_when_the_frame_is_in_the_index(door: Camera, clock: FakeClock) -> None:
+    before_ns = time.time_ns()
     noted()
     due_ns = Snapshot.objects.get().due_ns
-    assert due_ns is not None
-    assert not Snapshot.objects.due(due_ns - DELAY_NS).exists() and Snapshot.objects.due(due_ns).exists()
+    assert due_ns is not None and due_ns >= before_ns + DELAY_NS
+    assert not Snapshot.objects.due(due_ns - 1).exists() and Snapshot.objects.due(due_ns).exists()
 
 
 def test_a_recording_that_is_late_is_waited_for_but_not_forever(door: Camera) -> None:
