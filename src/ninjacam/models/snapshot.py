@@ -8,13 +8,13 @@ import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.models.camera import Camera
 from ninjacam.models.event import ENGINE, Event
 from ninjacam.recordings.segments import INDEX_LATE_NS
 
@@ -111,7 +111,8 @@ def request_snapshot(event: Event) -> None:
         return
     if event.source == ENGINE and not event.triggers_recording:
         return
-    if not Camera.objects.filter(slug=event.slug).exclude(record="off").exists():
+    cameras = apps.get_model("ninjacam", "Camera")._default_manager  # Its module imports this one.
+    if not cameras.filter(slug=event.slug).exclude(record="off").exists():
         return
     row = Snapshot(event_id=event.pk, slug=event.slug, due_ns=SYSTEM_CLOCK.wall_ns() + DELAY_NS)
     Snapshot.objects.bulk_create(
