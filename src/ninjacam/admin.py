@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from ninjacam.actions.audit import acting, record
 from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
 from ninjacam.actions.profiles import activate_profile
+from ninjacam.actions.rules import RuleFields, assign_rule
 from ninjacam.actions.sources import AddressFields, assign_address
 from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.actions.tokens import revoke_token
@@ -32,6 +33,7 @@ from ninjacam.models import (
     Event,
     Profile,
     ProfileOverride,
+    Rule,
     Segment,
     Stream,
     Webhook,
@@ -58,6 +60,8 @@ if TYPE_CHECKING:  # Generic only in the stubs.
     ZoneModelForm = forms.ModelForm[CameraZone]
     ZoneTabularInline = admin.TabularInline[CameraZone, Camera]
     WebhookModelForm = forms.ModelForm[Webhook]
+    RuleModelForm = forms.ModelForm[Rule]
+    RuleModelAdmin = admin.ModelAdmin[Rule]
     WebhookModelAdmin = admin.ModelAdmin[Webhook]
     DeliveryModelAdmin = admin.ModelAdmin[WebhookDelivery]
     ProfileModelAdmin = admin.ModelAdmin[Profile]
@@ -66,8 +70,8 @@ if TYPE_CHECKING:  # Generic only in the stubs.
     ]
     OverrideTabularInline = admin.TabularInline[ProfileOverride, Profile]
 else:
-    CameraModelForm = StreamModelForm = ZoneModelForm = WebhookModelForm = forms.ModelForm
-    WebhookModelAdmin = DeliveryModelAdmin = ProfileModelAdmin = admin.ModelAdmin
+    CameraModelForm = StreamModelForm = ZoneModelForm = WebhookModelForm = RuleModelForm = forms.ModelForm
+    WebhookModelAdmin = RuleModelAdmin = DeliveryModelAdmin = ProfileModelAdmin = admin.ModelAdmin
     StreamInlineFormSet = OverrideInlineFormSet = forms.models.BaseInlineFormSet
     CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = EventModelAdmin = (
         admin.ModelAdmin
@@ -390,17 +394,9 @@ class NamesField(forms.CharField):
         return bool(self.to_python(data) != (initial or []))
 
 
-class WebhookAdminForm(WebhookModelForm):
-    secret = forms.CharField(
-        label=_("Secret"),
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=_(
-            "Signs each request. 16 to 200 characters of ASCII, stored encrypted and never shown. "
-            "Leave it empty to keep the stored one."
-        ),
-    )
+class ConditionsForm(forms.Form):
+    """The names in the conditions that webhooks and rules share."""
+
     cameras = NamesField(
         label=_("Cameras"),
         required=False,
@@ -410,6 +406,19 @@ class WebhookAdminForm(WebhookModelForm):
         label=_("Kinds"),
         required=False,
         help_text=_("Kinds of events, separated by commas. Empty: all kinds."),
+    )
+
+
+class WebhookAdminForm(ConditionsForm, WebhookModelForm):
+    secret = forms.CharField(
+        label=_("Secret"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_(
+            "Signs each request. 16 to 200 characters of ASCII, stored encrypted and never shown. "
+            "Leave it empty to keep the stored one."
+        ),
     )
 
     class Meta:
@@ -471,17 +480,71 @@ class WebhookAdmin(_OnRecord, WebhookModelAdmin):
         return format_html('<a href="{}">{}</a>', url, webhook.deliveries.filter(state="dead").count())
 
 
+class RuleAdminForm(ConditionsForm, RuleModelForm):
+    class Meta:
+        model = Rule
+        fields = [
+            "name",
+            "enabled",
+            "record",
+            "protect",
+            "notify",
+            "recipients",
+            "max_per_hour",
+            "cameras",
+            "kinds",
+            "label",
+            "zone",
+            "min_score",
+            "min_duration_s",
+            "schedule",
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Apply the rules of the actions."""
+        entered = super().clean() or {}
+        if self.errors:
+            return entered
+        draft = Rule.objects.get(pk=self.instance.pk) if self.instance.pk else Rule()
+        fields = {name: entered[name] for name in self.Meta.fields}
+        try:
+            assign_rule(draft, RuleFields(**fields))  # type: ignore[typeddict-item] # the form's fields
+        except InvalidError as error:
+            raise forms.ValidationError(error.fields) from error
+        return entered
+
+
+@admin.register(Rule)
+class RuleAdmin(_OnRecord, RuleModelAdmin):
+    form = RuleAdminForm
+    list_display = ["name", "enabled", "record", "protect", "notify"]
+    list_filter = ["enabled"]
+    filter_horizontal = ["recipients"]
+
+
 @admin.register(WebhookDelivery)
 class DeliveryAdmin(DeliveryModelAdmin):
     """View and retry deliveries. Only events create them."""
 
-    list_display = ["webhook", "event_id", "phase", "state", "attempts", "created", "status", "error"]
-    list_filter = ["state", "webhook"]
-    list_select_related = ["webhook"]
+    list_display = [
+        "target",
+        "action",
+        "event_id",
+        "phase",
+        "state",
+        "attempts",
+        "created",
+        "status",
+        "error",
+    ]
+    list_filter = ["state", "webhook", "rule"]
+    list_select_related = ["webhook", "rule"]
     show_full_result_count = False
     actions = ["retry"]
     fields = readonly_fields = (
         "webhook",
+        "rule",
+        "action",
         "event_id",
         "phase",
         "key",
@@ -492,6 +555,10 @@ class DeliveryAdmin(DeliveryModelAdmin):
         "error",
         "payload",
     )
+
+    @admin.display(description=_("webhook or rule"))
+    def target(self, delivery: WebhookDelivery) -> str:
+        return str(delivery.webhook or delivery.rule)
 
     @admin.display(description=_("created at"))
     def created(self, delivery: WebhookDelivery) -> datetime:

@@ -53,7 +53,7 @@ class Settings:
     `export_bytes_per_user`, `exports_per_user`, `active_exports_per_user`: limits on the size of one user's
     exports, their number, and the number that are queued or running. `events_per_minute`: maximum number of
     events of one camera that a user or token may create, in each web worker. `events_per_camera`: maximum number of
-    stored events.
+    stored events. `snapshot_bytes`: maximum size of the snapshots of all events together; 0: none are stored.
 
     `max_viewers_per_worker`, `send_timeout_s`, `reauth_s` (how often the permission of an open stream is
     checked again) and `mjpeg_quality` (1 to 100) apply to live streams. `max_connections_per_worker`: TCP
@@ -83,6 +83,7 @@ class Settings:
     active_exports_per_user: int = 5
     events_per_minute: int = 120
     events_per_camera: int = 100_000
+    snapshot_bytes: int = 1 << 30
     max_viewers_per_worker: int = 500
     send_timeout_s: float = 10.0
     reauth_s: float = 5.0
@@ -113,6 +114,10 @@ class Settings:
     @property
     def models_dir(self) -> Path:
         return self.data_dir / "models"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        return self.data_dir / "snapshots"
 
     @property
     def status_path(self) -> Path:
@@ -191,6 +196,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "active_exports_per_user": _count(1, 1000),
     "events_per_minute": _count(1, 100_000),
     "events_per_camera": _count(1, 100_000_000),
+    "snapshot_bytes": _count(0, 1 << 60),
     "max_viewers_per_worker": _count(1, 100_000),
     "send_timeout_s": _seconds,
     "reauth_s": _seconds,

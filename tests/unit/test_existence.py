@@ -25,6 +25,7 @@ from ninjacam.models import (
     PublishKey,
     Segment,
 )
+from ninjacam.models.snapshot import snapshot_path
 from tests.unit.conftest import signed_in, with_token
 from tests.unit.test_routes import BODIES, HOUR_AGO, NOW, OPERATIONS, PAGES, Route, url_of
 
@@ -63,6 +64,8 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
         size_bytes=1, codec="h264", width_px=640, height_px=360,
     )  # fmt: skip
     event = Event.objects.create(slug=SLUG, kind="motion", start_ns=now_ns - 10**10, source="user:root")
+    snapshot_path(event.pk).parent.mkdir(parents=True, exist_ok=True)
+    snapshot_path(event.pk).write_bytes(b"image")
     export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
     grant = CameraGrant.objects.create(camera=camera, user=admin_user, role="view")
     CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
@@ -158,7 +161,7 @@ def test_the_walk_finds_the_routes(vault: dict[str, Any], run_dir: Path, admin_u
     changed = {name for route, name in reading if ask(client, route, "GET", vault) != before[name]}
     assert changed >= {
         "list_cameras", "get_camera", "list_views", "list_camera_views", "list_grants", "list_recordings",
-        "get_recording", "get_timeline", "list_events", "get_event", "list_exports", "get_export",
+        "get_recording", "get_timeline", "list_events", "get_event", "get_event_snapshot", "list_exports", "get_export",
         "list_annotations", "list_zones", "get_zone", "GET cameras/<slug:slug>/zones/",
         "GET ", "GET cameras/<slug:slug>/", "GET cameras/<slug:slug>/edit/",
     }  # fmt: skip

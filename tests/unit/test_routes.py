@@ -26,6 +26,7 @@ from ninjacam.models import (
     Export,
     Profile,
     PublishKey,
+    Rule,
     Segment,
     Stream,
     Webhook,
@@ -76,6 +77,8 @@ BODIES: dict[str, Any] = {
     "update_processor_options": {"values": {"low": 3}},
     "create_zone": {"name": "porch", "points": [[0, 0], [1, 0], [1, 1]]},
     "update_zone": {"loitering_s": 30},
+    "create_rule": {"name": "x", "notify": True},
+    "update_rule": {"name": "changed"},
     "create_webhook": {"name": "x", "url": "http://10.0.0.8/hook"},
     "update_webhook": {"name": "changed"},
     "create_profile": {"name": "new", "overrides": [{"camera": "door", "record": "always"}]},
@@ -162,7 +165,19 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     delivery = WebhookDelivery.objects.create(
         webhook=webhook, event_id=event.pk, phase="begun", payload="{}", created_ns=0, next_try_ns=0
     )
+    rule = Rule.objects.create(name="Night", notify=True)
+    action = WebhookDelivery.objects.create(
+        rule=rule,
+        action="notify",
+        event_id=event.pk,
+        phase="begun",
+        payload="{}",
+        created_ns=0,
+        next_try_ns=0,
+    )
     return {
+        "rule": rule.pk,
+        "action": action.pk,
         "grant": grant.pk,
         "token": token.pk,
         "recording": recording.pk,
@@ -189,7 +204,8 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:event_id>": str(world["event"]),
         "<int:key_id>": str(world["key"]),
         "<int:webhook_id>": str(world.get("webhook", 10**6)),
-        "<int:delivery_id>": str(world.get("delivery", 10**6)),
+        "<int:rule_id>": str(world.get("rule", 10**6)),
+        "<int:delivery_id>": str(world.get("action" if "rules" in path else "delivery", 10**6)),
         "<uuid:export_id>": str(world["export"]),
         "<uuidstr:export_id>": str(world["export"]),
         "<path:object_id>": "1",
@@ -272,13 +288,19 @@ def test_operations_let_a_viewer_only_view(
 def test_operations_serve_an_administrator(
     route: Route, method: str, name: str, world: dict[str, Any], admin_user: User
 ) -> None:
-    changes = name in {"cancel_export", "retry_export", "retry_delivery", "revoke_tokens"}
+    changes = name in {
+        "cancel_export",
+        "retry_export",
+        "retry_delivery",
+        "retry_rule_delivery",
+        "revoke_tokens",
+    }
     is_refused = name.startswith(("probe", "discover")) or name == "create_publish_key"
     usual = 200 if changes else {"POST": 201, "DELETE": 204}.get(method, 200)
     expected = 422 if is_refused else usual
     if name in OF_DEVICES:
         expected = 503
-    if name in OF_PROCESSORS:
+    if name in OF_PROCESSORS or name == "get_event_snapshot":
         expected = 404
     assert ask(signed_in(admin_user), route, method, world).status_code == expected
 

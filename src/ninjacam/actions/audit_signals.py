@@ -25,6 +25,7 @@ from ninjacam.models import (
     Profile,
     ProfileOverride,
     PublishKey,
+    Rule,
     Stream,
     Webhook,
 )
@@ -63,9 +64,19 @@ def connect() -> None:
 
 _NAMES: dict[type[Model], str] = {
     Camera: "camera", Stream: "stream", CameraZone: "zone", CameraGrant: "grant", ApiToken: "token",
-    PublishKey: "publish_key", Webhook: "webhook", Profile: "profile", ProfileOverride: "profile_override",
-    Group: "group",
+    PublishKey: "publish_key", Webhook: "webhook", Rule: "rule", Profile: "profile",
+    ProfileOverride: "profile_override", Group: "group",
 }  # fmt: skip
+
+_RECORDED: dict[type[Model], dict[str, str]] = {
+    Camera: {"url": "url"},
+    Stream: {"stream": "name", "url": "url"},
+    CameraZone: {"zone": "name", "kind": "kind"},
+    PublishKey: {"key": "prefix", "name": "name"},
+    Webhook: {"name": "name", "url": "url"},
+    Rule: {"name": "name"},
+}
+"""Key in the record -> name of the field."""
 
 
 def _kind(row: Model) -> str:
@@ -79,7 +90,7 @@ def _subject(row: Model) -> str:
         return row.camera.slug
     if isinstance(row, ApiToken):
         return row.prefix
-    if isinstance(row, Webhook):
+    if isinstance(row, Webhook | Rule):
         return str(row.pk)
     if isinstance(row, ProfileOverride):
         return row.profile.name
@@ -93,21 +104,14 @@ def _details(row: Model) -> dict[str, object]:
         return {"role": row.role, **holder}
     if isinstance(row, ApiToken):
         return {"token": row.name, "user": row.user.get_username(), "scopes": row.scopes}
-    if isinstance(row, PublishKey):
-        return {"key": row.prefix, "name": row.name}
     if isinstance(row, AbstractBaseUser):
         return {flag: getattr(row, flag) for flag in _FLAGS if hasattr(row, flag)}
-    if isinstance(row, Stream):
-        return {"stream": row.name, "url": row.url}
     if isinstance(row, ProfileOverride):
         # A camera that is being deleted is deleted before its overrides, because these may have none.
         slugs = Camera._base_manager.filter(pk=row.camera_id or 0).values_list("slug", flat=True)
         return {"camera": slugs.first()}
-    if isinstance(row, CameraZone):
-        return {"zone": row.name, "kind": row.kind}
-    if isinstance(row, Webhook):
-        return {"name": row.name, "url": row.url}
-    return {"url": row.url} if isinstance(row, Camera) else {}
+    fields = next((fields for model, fields in _RECORDED.items() if isinstance(row, model)), {})
+    return {key: getattr(row, name) for key, name in fields.items()}
 
 
 def _see_change(sender: type[Model], instance: Model, update_fields: Any = None, **_: Any) -> None:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from django.db import transaction
@@ -26,6 +26,7 @@ from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role
 from ninjacam.models.event import ENGINE, MAX_LENGTH_NS
 from ninjacam.models.outbox import note_begun, note_changed
+from ninjacam.models.snapshot import remove_snapshots
 from ninjacam.queries.cameras import get_camera, get_recorded
 
 MAX_DATA_BYTES = 4096
@@ -242,6 +243,7 @@ def delete_event(actor: Actor, event: Event) -> None:
         raise ConflictError(_("The event is still ongoing. Delete it after it has ended."))
     pk = event.pk
     event.delete()
+    transaction.on_commit(partial(remove_snapshots, [pk]))
     record(actor, "event.delete", event.slug, event=pk, kind=event.kind)
 
 

@@ -2,46 +2,36 @@
 
 import re
 import secrets
-from typing import TypedDict
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
-from ninjacam.actions.validation import invalid
+from ninjacam.actions.conditions import ConditionFields, check_conditions
 from ninjacam.auth import Actor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, ConflictError, InvalidError, QuotaError
-from ninjacam.models import Camera, DeliveryState, Webhook, WebhookDelivery
+from ninjacam.models import DeliveryState, Webhook, WebhookDelivery
 from ninjacam.models.foreign_keys import lock_for_deletion
-from ninjacam.models.webhook import MAX_DURATION_S, MAX_NAMES, MAX_WEBHOOKS
+from ninjacam.models.webhook import MAX_WEBHOOKS
+from ninjacam.queries.rules import require_rules
 from ninjacam.queries.webhooks import require_webhooks
 from ninjacam.webhooks.outbox import is_free
 from ninjacam.webhooks.request import check_url
 
 MIN_SECRET_CHARS, MAX_SECRET_CHARS = 16, 200
 _SECRET = re.compile(rf"[!-~]{{{MIN_SECRET_CHARS},{MAX_SECRET_CHARS}}}\Z")
-_KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
 
 
-class WebhookFields(TypedDict, total=False):
+class WebhookFields(ConditionFields, total=False):
     """The fields of a webhook that a user may set. Missing values stay unchanged."""
 
     name: str
     url: str
     secret: str
     verify_tls: bool
-    enabled: bool
     on_begin: bool
     on_end: bool
-    cameras: list[str]
-    kinds: list[str]
-    label: str
-    zone: str
-    min_score: float | None
-    min_duration_s: float
-    schedule: str
 
 
 @audited
@@ -91,11 +81,12 @@ def delete_webhook(actor: Actor, webhook: Webhook) -> None:
 
 @audited
 def retry_delivery(actor: Actor, delivery: WebhookDelivery) -> WebhookDelivery:
-    """Send a failed or waiting delivery at once, with all its attempts again.
+    """Send a failed or waiting delivery of a webhook or a rule at once, with all its attempts again.
 
     Raises: ForbiddenError; ConflictError: it was delivered, or is being sent.
     """
-    require_webhooks(actor, "change")
+    is_of_rule = delivery.rule_id is not None
+    (require_rules if is_of_rule else require_webhooks)(actor, "change")
     now_ns = SYSTEM_CLOCK.wall_ns()
     held = WebhookDelivery.objects.filter(is_free(now_ns), pk=delivery.pk)
     changed = held.exclude(state=DeliveryState.DELIVERED).update(
@@ -103,7 +94,8 @@ def retry_delivery(actor: Actor, delivery: WebhookDelivery) -> WebhookDelivery:
     )
     if not changed:
         raise ConflictError(_("The delivery has arrived, or is being sent. There is nothing to retry."))
-    record(actor, "webhook.retry", str(delivery.webhook_id), delivery=delivery.pk, event=delivery.event_id)
+    verb, subject = ("rule.retry", delivery.rule_id) if is_of_rule else ("webhook.retry", delivery.webhook_id)
+    record(actor, verb, str(subject), delivery=delivery.pk, event=delivery.event_id)
     delivery.refresh_from_db()
     return delivery
 
@@ -114,18 +106,7 @@ def assign_webhook(webhook: Webhook, fields: WebhookFields) -> None:
     for name, value in fields.items():
         if name not in ("url", "secret"):
             setattr(webhook, name, value)
-    _check_cameras(webhook)
-    _check_names("kinds", webhook.kinds)
-    if not all(_KIND.match(kind) for kind in webhook.kinds):
-        raise InvalidError.of("kinds", _("A kind has 1 to 32 characters of a-z, 0-9 and _."))
-    if webhook.min_score is not None and not 0 <= webhook.min_score <= 1:
-        raise InvalidError.of("min_score", _("Use a number from 0 to 1."))
-    if not 0 <= webhook.min_duration_s <= MAX_DURATION_S:
-        raise InvalidError.of("min_duration_s", _("Use a number of seconds from 0 to 86400."))
-    try:
-        webhook.full_clean()
-    except ValidationError as error:
-        raise invalid(error) from error
+    check_conditions(webhook)
 
 
 def _assign_target(webhook: Webhook, fields: WebhookFields) -> None:
@@ -152,19 +133,3 @@ def _assign_target(webhook: Webhook, fields: WebhookFields) -> None:
     if not url:
         raise InvalidError.of("url", _("Enter the URL of the receiver."))
     webhook.set_target(url, secret)
-
-
-def _check_names(field: str, names: object) -> None:
-    """Raises: InvalidError."""
-    if not isinstance(names, list) or len(names) > MAX_NAMES or not all(isinstance(n, str) for n in names):
-        raise InvalidError.of(field, _("Use a list of at most %(count)s names.") % {"count": MAX_NAMES})
-
-
-def _check_cameras(webhook: Webhook) -> None:
-    """Check the cameras of a webhook. Cameras deleted since then may stay in the list. Raises: InvalidError."""
-    _check_names("cameras", webhook.cameras)
-    before = Webhook.objects.filter(pk=webhook.pk).values_list("cameras", flat=True).first() or []
-    new = set(webhook.cameras) - set(before)
-    unknown = new - set(Camera.objects.filter(slug__in=new).values_list("slug", flat=True))
-    if unknown:
-        raise InvalidError.of("cameras", _("No camera “%(slug)s”.") % {"slug": min(unknown)[:50]})

@@ -29,7 +29,8 @@ from ninjacam.engine.retention import (
     is_filled_by_others,
     plan_retention,
 )
-from ninjacam.models import Camera, Event, Segment
+from ninjacam.models import Camera, Event, Segment, Snapshot
+from ninjacam.models.snapshot import remove_snapshots
 from ninjacam.recordings import segments
 from ninjacam.recordings.layout import iter_paths, slug_of
 from ninjacam.recordings.reader import read_segment
@@ -147,6 +148,7 @@ class DatabaseIndex:
                 self._stuck.clear()
                 self._failed = ""
                 self._prune_events()
+                Snapshot.objects.sweep()
             disk = self._disk()
             full = low = False
             if disk is not None:
@@ -247,6 +249,7 @@ class DatabaseIndex:
         while not self._closing.is_set():
             keys = list(gone.order_by().values_list("pk", flat=True)[:BATCH])
             Event.objects.filter(pk__in=keys).delete()
+            remove_snapshots(keys)
             if len(keys) < BATCH:
                 break
 

@@ -23,6 +23,8 @@ from ninjacam.models import (
     ProfileChoice,
     ProfileOverride,
     PublishKey,
+    Rule,
+    Snapshot,
     Stream,
     Webhook,
     WebhookDelivery,
@@ -30,6 +32,7 @@ from ninjacam.models import (
 from ninjacam.models.event import PROCESSOR, Windows
 from ninjacam.models.ongoing import end_ongoing
 from ninjacam.models.profile import find_active
+from ninjacam.models.snapshot import MAX_AHEAD_NS as SNAPSHOT_AHEAD_NS
 from ninjacam.models.webhook import MAX_AHEAD_NS
 from ninjacam.sources.base import SourceConfig
 
@@ -69,10 +72,16 @@ class DatabaseWanted:
         self._select_keys = keys.query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._any_export = Export.objects.order_by().values_list("pk")[:1].query.sql_with_params()
-        waiting = WebhookDelivery.objects.filter(webhook=OuterRef("pk"), state=DeliveryState.WAITING)
-        first = Subquery(waiting.order_by("next_try_ns").values("next_try_ns")[:1])
-        webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first)
-        self._next_deliveries = webhooks.query.sql_with_params()
+        waiting = WebhookDelivery.objects.filter(state=DeliveryState.WAITING).order_by("next_try_ns")
+        first = [
+            Subquery(waiting.filter(**{name: OuterRef("pk")}).values("next_try_ns")[:1])
+            for name in ("webhook", "rule")
+        ]
+        webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first[0])
+        rules = Rule.objects.filter(enabled=True).order_by().values_list(first[1])
+        self._next_deliveries = webhooks.union(rules, all=True).query.sql_with_params()
+        due = Snapshot.objects.exclude(due_ns=None).order_by("due_ns").values_list("due_ns")[:1]
+        self._next_snapshot = due.query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
         """The rows from which `_specs` was built; None: it also depends on the time or on events, so it is rebuilt
         each time."""
@@ -157,10 +166,10 @@ class DatabaseWanted:
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
-        """Return whether the jobs process is needed: exports are waiting or running, or deliveries are due, now or
-        recently, or expired exports must be removed."""
+        """Return whether the jobs process is needed: exports are waiting or running, or deliveries or snapshots are
+        due, now or recently, or expired exports must be removed."""
         now_ns = self._clock.monotonic_ns()
-        is_active = _has_row(self._active_export) or self._has_deliveries()
+        is_active = _has_row(self._active_export) or self._has_deliveries() or self._has_snapshots()
         if not is_active and now_ns >= self._clean_ns:
             self._clean_ns = now_ns + CLEAN_EVERY_NS
             is_active = _has_row(self._any_export) or _has_files(self._exports_dir)
@@ -169,7 +178,7 @@ class DatabaseWanted:
         return now_ns < self._jobs_until_ns
 
     def _has_deliveries(self) -> bool:
-        """Return whether a delivery to a webhook is due. One index lookup per webhook."""
+        """Return whether a delivery to a webhook or an action of a rule is due. One index lookup for each of them."""
         with connections[WebhookDelivery.objects.db].cursor() as cursor:
             cursor.execute(*self._next_deliveries)
             now_ns = self._clock.wall_ns()
@@ -177,6 +186,14 @@ class DatabaseWanted:
                 next_ns is not None and (next_ns <= now_ns or next_ns > now_ns + MAX_AHEAD_NS)
                 for (next_ns,) in cursor.fetchall()
             )
+
+    def _has_snapshots(self) -> bool:
+        """Return whether the snapshot of an event is due. One index lookup."""
+        with connections[Snapshot.objects.db].cursor() as cursor:
+            cursor.execute(*self._next_snapshot)
+            row = cursor.fetchone()
+        now_ns = self._clock.wall_ns()
+        return row is not None and (row[0] <= now_ns or row[0] > now_ns + SNAPSHOT_AHEAD_NS)
 
 
 def _end_events(before: Iterable[CameraSpec], now: Iterable[CameraSpec]) -> None:

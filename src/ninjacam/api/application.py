@@ -30,6 +30,7 @@ from ninjacam.api.routers import (
     ptz,
     publish_keys,
     recordings,
+    rules,
     streams,
     tokens,
     views,
@@ -141,6 +142,7 @@ api.add_router("", views.router, tags=["views"])
 api.add_router("", recordings.router, tags=["recordings"])
 api.add_router("", annotations.router, tags=["recordings"])
 api.add_router("/events", events.router, tags=["events"])
+api.add_router("/rules", rules.router, tags=["events"])
 api.add_router("/webhooks", webhooks.router, tags=["events"])
 api.add_router("/exports", exports.router, tags=["recordings"])
 api.add_router("", grants.router, tags=["access"])

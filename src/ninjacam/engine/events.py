@@ -31,7 +31,7 @@ def _label(error: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ConditionRule:
     """An event begins when the condition has held for `begin_after_s`, and ends when it has not held for
     `end_after_s`. The event's times are those of the changes."""
 
@@ -41,16 +41,18 @@ class Rule:
     triggers_recording: bool = False
 
 
-CAMERA_DOWN = Rule("camera_down", 5, 5)
-RECORDING_FAILED = Rule("recording_failed", 3, 30)
-DISK_FULL = Rule("disk_full", 0, 600)
+CAMERA_DOWN = ConditionRule("camera_down", 5, 5)
+RECORDING_FAILED = ConditionRule("recording_failed", 3, 30)
+DISK_FULL = ConditionRule("disk_full", 0, 600)
 """Ends late: if recordings fill the disk constantly, the oldest file is deleted about once per file length.
 """
 SCENE_END_AFTER_S = 30.0
 """Seconds within which a new engine detects that a condition continues."""
-DISK_LOW = Rule("disk_low", 0, 60)
+DISK_LOW = ConditionRule("disk_low", 0, 60)
 """Files other than recordings fill the disk."""
-SCENE_RULES = {code: Rule(f"camera_{code}", 0, SCENE_END_AFTER_S) for code in ("black", "covered", "frozen")}
+SCENE_RULES = {
+    code: ConditionRule(f"camera_{code}", 0, SCENE_END_AFTER_S) for code in ("black", "covered", "frozen")
+}
 """By the code of the finding (`engine.findings`), which has its own delay."""
 RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL, DISK_LOW, *SCENE_RULES.values())
 DEVICE_END_AFTER_S = 5.0
@@ -149,7 +151,7 @@ class EventKeeper:
         """Process the events of a camera. `active`: as `devices.events.DeviceEvents.report` returns it."""
         for kind in {*active, *(kind for camera, kind in self._of_devices if camera == slug)}:
             found = active.get(kind)
-            rule = Rule(kind, 0, DEVICE_END_AFTER_S, triggers_recording=True)
+            rule = ConditionRule(kind, 0, DEVICE_END_AFTER_S, triggers_recording=True)
             label, since_ns = (found["label"], found["since_ns"]) if found else ("", None)
             self._observe(rule, slug, found is not None, label, {}, since_ns)
             self._of_devices.add((slug, kind))
@@ -172,12 +174,18 @@ class EventKeeper:
         """Return whether the disk's events are ongoing, for the status."""
         return {"disk_full": self._host_has(DISK_FULL), "disk_low": self._host_has(DISK_LOW)}
 
-    def _host_has(self, rule: Rule) -> bool:
+    def _host_has(self, rule: ConditionRule) -> bool:
         condition = self._conditions.get((HOST, rule.kind))
         return condition is not None and condition.event is not None
 
     def _observe(
-        self, rule: Rule, slug: str, holds: bool, label: str, data: Json, since_wall_ns: int | None = None
+        self,
+        rule: ConditionRule,
+        slug: str,
+        holds: bool,
+        label: str,
+        data: Json,
+        since_wall_ns: int | None = None,
     ) -> None:
         now_ns = self._clock.monotonic_ns()
         condition = self._conditions.get((slug, rule.kind))

@@ -1,5 +1,5 @@
 """Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
-webhooks, profiles.
+webhooks, rules, profiles.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -13,14 +13,17 @@ from ninjacam.models.processor_state import ProcessorState
 from ninjacam.models.profile import ActiveProfile, Profile, ProfileChoice, ProfileOverride
 from ninjacam.models.publish_key import PublishKey
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
+from ninjacam.models.rule import Rule
 from ninjacam.models.segment import Segment, SegmentQuerySet
+from ninjacam.models.snapshot import Snapshot, SnapshotQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
-from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
+from ninjacam.models.webhook import Action, DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.models.zone import CameraZone
 
 __all__ = [
     "GRANTED_BY",
+    "Action",
     "ActiveProfile",
     "ApiToken",
     "Camera",
@@ -41,8 +44,11 @@ __all__ = [
     "ProfileOverride",
     "PublishKey",
     "Role",
+    "Rule",
     "Segment",
     "SegmentQuerySet",
+    "Snapshot",
+    "SnapshotQuerySet",
     "Stream",
     "Webhook",
     "WebhookDelivery",

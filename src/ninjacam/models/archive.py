@@ -50,6 +50,7 @@ def move(old: str, new: str) -> None:
     from ninjacam.models.export import Export
     from ninjacam.models.ongoing import end_of_camera
     from ninjacam.models.segment import Segment
+    from ninjacam.models.snapshot import Snapshot
 
     with transaction.atomic():
         path = Concat(Value(new), Substr("path", len(old) + 1))
@@ -57,19 +58,22 @@ def move(old: str, new: str) -> None:
         # The engine and processors know them by the old name. They create new ones for what continues.
         end_of_camera(old)
         Event.objects.filter(slug=old).update(slug=new)
+        Snapshot.objects.filter(slug=old).update(slug=new)
         Export.objects.filter(slug=old).update(slug=new)
         root = get_settings().recordings_dir
         transaction.on_commit(lambda: _move_directory(root, old, new))
 
 
-def rename_in_webhooks(old: str, new: str) -> None:
-    """Change a camera's name in the conditions of webhooks. Call it in the transaction that renames the camera."""
+def rename_in_conditions(old: str, new: str) -> None:
+    """Change a camera's name in the conditions of webhooks and rules. Call it in the transaction that renames it."""
+    from ninjacam.models.rule import Rule
     from ninjacam.models.webhook import Webhook
 
-    for webhook in Webhook.objects.all():
-        if old in webhook.cameras:
-            names = [new if name == old else name for name in webhook.cameras]
-            Webhook.objects.filter(pk=webhook.pk).update(cameras=names)
+    for model in (Webhook, Rule):
+        for row in model._default_manager.all():
+            if old in row.cameras:
+                row.cameras = [new if name == old else name for name in row.cameras]
+                model._default_manager.filter(pk=row.pk).update(cameras=row.cameras)
 
 
 def _move_directory(root: Path, old: str, new: str) -> None:

@@ -288,7 +288,7 @@ class Camera(StreamFields):
             super().save(**options)
             if is_moved and before:
                 archive.move(before, self.slug)
-                archive.rename_in_webhooks(before, self.slug)
+                archive.rename_in_conditions(before, self.slug)
             elif stored is not None:
                 self._end_events_of(stored)
 

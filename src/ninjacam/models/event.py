@@ -162,7 +162,7 @@ class Event(models.Model):
     `triggers_recording`: makes its camera record, if the camera records events. `protected`: retention keeps it and
     its recordings. `key`: of an event that its creator changes later. `score`: 0 to 1. `track`: of the object. `box`:
     [left, top, right, bottom] in fractions of the image at `best_ns`, when the object is seen best. `zones`: names,
-    each with a space before and after it.
+    each with a space before and after it. `snapshot_ns`: capture time of the stored snapshot (`models.snapshot`).
     """
 
     slug = models.CharField(_("camera"), max_length=50, blank=True)
@@ -183,6 +183,7 @@ class Event(models.Model):
     box = models.JSONField(_("box"), null=True, blank=True)
     best_ns = models.BigIntegerField(_("best moment"), null=True, blank=True)
     zones = models.CharField(_("zones"), max_length=500, default="", db_default="", blank=True)
+    snapshot_ns = models.BigIntegerField(_("snapshot"), null=True, blank=True, editable=False)
 
     objects = EventQuerySet.as_manager()
 

@@ -18,20 +18,29 @@ from ninjacam.core.times import to_datetime
 from ninjacam.models.event import Event
 from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.foreign_keys import check_foreign_keys
-from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
+from ninjacam.models.rule import Rule
+from ninjacam.models.snapshot import DELAY_NS, request_snapshot
+from ninjacam.models.webhook import Action, DeliveryState, Phase, Webhook, WebhookDelivery
 
 logger = logging.getLogger("ninjacam.webhooks")
 
 MAX_TRIES = 5
 """Maximum number of attempts to write the deliveries of an event while webhooks are being deleted."""
 
+HOUR_NS = 3600 * 10**9
+MAIL_DELAY_NS = DELAY_NS + 4 * 10**9
+"""Nanoseconds after which the snapshot of an event that has begun is usually stored."""
+OVER_LIMIT = "The rule has sent as many e-mails in an hour as it may. Raise its limit, or make its conditions stricter."
+
 
 def note_begun(event: Event) -> None:
     """Call it in the transaction that creates the event, which may already have its end."""
+    rules = _apply_rules(event)
     _note(event, EventUpdate.Kind.BEGUN)
     if event.end_ns is not None:
         _note(event, EventUpdate.Kind.ENDED)
-    _enqueue(event)
+    request_snapshot(event)
+    _enqueue(event, rules)
 
 
 def note_changed(event: Event, fields: Collection[str], *, has_ended: bool = False) -> None:
@@ -41,8 +50,9 @@ def note_changed(event: Event, fields: Collection[str], *, has_ended: bool = Fal
         _note(event, EventUpdate.Kind.CHANGED, fields=others)
     if has_ended:
         _note(event, EventUpdate.Kind.ENDED)
+        request_snapshot(event)
     if has_ended or event.end_ns is None:  # Webhooks receive no changes of the past.
-        _enqueue(event)
+        _enqueue(event, _apply_rules(event))
 
 
 _SIGNALS = {
@@ -60,31 +70,42 @@ def _note(event: Event, kind: EventUpdate.Kind, **details: object) -> None:
         transaction.on_commit(partial(signal.send_robust, Event, event=event, **details))
 
 
-def _enqueue(event: Event) -> None:
+def _apply_rules(event: Event) -> list[Rule]:
+    """Return the enabled rules. Those that match make the camera record the event, if they are for that."""
+    rules = list(Rule.objects.filter(enabled=True))
+    if not event.triggers_recording and any(rule.record and rule.matches(event) for rule in rules):
+        event.triggers_recording = True
+        Event.objects.filter(pk=event.pk).update(triggers_recording=True)
+    return rules
+
+
+def _enqueue(event: Event, rules: Collection[Rule]) -> None:
     """Write the deliveries that are missing. Those that exist are not written again."""
     for _ in range(MAX_TRIES):
         deliveries = [
             each for webhook in Webhook.objects.filter(enabled=True) for each in _deliveries(webhook, event)
         ]
+        deliveries += [each for rule in rules for each in _rule_deliveries(rule, event)]
         if not deliveries:
             return
         try:
             with transaction.atomic():
                 WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
                 check_foreign_keys()
-        except IntegrityError:  # A webhook was deleted after it was read.
+        except IntegrityError:  # A webhook or rule was deleted after it was read.
+            rules = list(Rule.objects.filter(pk__in=[rule.pk for rule in rules]))
             continue
         return
-    logger.warning("event %d is not delivered: webhooks are deleted all the time", event.pk)
+    logger.warning("event %d is not delivered: webhooks or rules are deleted all the time", event.pk)
 
 
 def _deliveries(webhook: Webhook, event: Event) -> list[WebhookDelivery]:
     now_ns = SYSTEM_CLOCK.wall_ns()
-    long_enough_ns = event.start_ns + int(webhook.min_duration_s * 1e9)
-    is_short = webhook.min_duration_s > 0 and event.end_ns is not None and event.end_ns < long_enough_ns
+    is_short = webhook.is_too_short(event)
     has_matched = webhook.matches(event) and not is_short
     begins = webhook.on_begin and has_matched
-    found = [_delivery(webhook, event, Phase.BEGUN, max(now_ns, long_enough_ns))] if begins else []
+    due_ns = max(now_ns, webhook.long_enough_ns(event))
+    found = [_delivery(webhook, event, Phase.BEGUN, due_ns)] if begins else []
     if event.end_ns is not None:
         begun = WebhookDelivery.objects.filter(webhook=webhook, event_id=event.pk, phase=Phase.BEGUN)
         if is_short:
@@ -95,16 +116,51 @@ def _deliveries(webhook: Webhook, event: Event) -> list[WebhookDelivery]:
     return found
 
 
-def _delivery(webhook: Webhook, event: Event, phase: Phase, next_try_ns: int) -> WebhookDelivery:
+def _rule_deliveries(rule: Rule, event: Event) -> list[WebhookDelivery]:
+    now_ns = SYSTEM_CLOCK.wall_ns()
+    present = WebhookDelivery.objects.filter(rule=rule, event_id=event.pk)
+    if rule.is_too_short(event):
+        present.filter(state=DeliveryState.WAITING, attempts=0).delete()
+        return []
+    if not (rule.protect or rule.notify) or not rule.matches(event):
+        return []
+    found = []
+    if rule.notify and not present.filter(action=Action.NOTIFY).exists():
+        # The snapshot should be there by then.
+        due_ns = max(now_ns + (MAIL_DELAY_NS if event.slug else 0), rule.long_enough_ns(event))
+        recent = WebhookDelivery.objects.filter(
+            rule=rule, action=Action.NOTIFY, created_ns__gt=now_ns - HOUR_NS, created_ns__lte=now_ns
+        )
+        left = rule.max_per_hour - recent.exclude(error=OVER_LIMIT).count()
+        mail = _delivery(rule, event, Phase.BEGUN, due_ns, Action.NOTIFY, is_last=left == 1)
+        if left <= 0:
+            mail.state, mail.error, mail.ended_ns = DeliveryState.DEAD, OVER_LIMIT, now_ns
+        found.append(mail)
+    if rule.protect and event.slug and event.end_ns is not None and not event.protected:
+        found.append(_delivery(rule, event, Phase.ENDED, now_ns + DELAY_NS, Action.PROTECT))
+    return found
+
+
+def _delivery(
+    target: Webhook | Rule,
+    event: Event,
+    phase: Phase,
+    next_try_ns: int,
+    action: Action = Action.WEBHOOK,
+    **more: object,
+) -> WebhookDelivery:
     key, now_ns = uuid4(), SYSTEM_CLOCK.wall_ns()
     payload = {
         "id": str(key),
         "type": f"event.{phase.value}",
         "created_at": _text(now_ns),
         "event": event_json(event),
+        **more,
     }
     return WebhookDelivery(
-        webhook=webhook,
+        webhook=target if isinstance(target, Webhook) else None,
+        rule=target if isinstance(target, Rule) else None,
+        action=action,
         event_id=event.pk,
         phase=phase,
         key=key,
@@ -132,6 +188,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "box": event.box,
         "best_at": None if event.best_ns is None else _text(event.best_ns),
         "zones": event.zone_names,
+        "snapshot_at": None if event.snapshot_ns is None else _text(event.snapshot_ns),
     }
 
 

@@ -1,4 +1,5 @@
-"""`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process, and sends webhooks.
+"""`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process, takes snapshots of
+events, sends webhooks, and carries out rules.
 
 Started only by the engine.
 """
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         thread = threading.Thread(target=_work, args=(jobs, stop, child.stop.set), name="export-jobs")
         courier_stop = Stop()
         courier = threading.Thread(target=_send, args=(courier_stop, child.stop.set), name="webhooks")
+        # A daemon thread: a snapshot that is interrupted is taken again.
+        threading.Thread(
+            target=_take_snapshots, args=(stop, child.stop.set), name="snapshots", daemon=True
+        ).start()
         for each in (thread, courier):
             each.start()
         try:
@@ -82,11 +87,32 @@ def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None])
         on_end()  # After a bug, the engine starts another worker.
 
 
+def _take_snapshots(stop: threading.Event, on_end: Callable[[], None]) -> None:
+    from django.db import DatabaseError, connections
+
+    from ninjacam.actions.snapshots import SnapshotTaker
+    from ninjacam.conf import get_settings
+
+    taker = SnapshotTaker(get_settings())
+    was_due = False
+    try:
+        while not stop.wait(0 if was_due else IDLE_EVERY_S):
+            try:
+                was_due = taker.tick()
+            except DatabaseError:  # The thread of the exports logs it.
+                connections.close_all()
+                was_due = False
+    finally:
+        connections.close_all()
+        on_end()  # As in `_work`.
+
+
 def _send(stop: Stop, on_end: Callable[[], None]) -> None:
+    from ninjacam.actions.rule_actions import perform
     from ninjacam.webhooks.courier import Courier
 
     async def run() -> None:
-        await Courier(stop).run()
+        await Courier(stop, perform=perform).run()
 
     try:
         asyncio.run(run())

@@ -11,6 +11,7 @@ from django.db import DatabaseError, connections
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.lifecycle import Stop
+from ninjacam.models import Action
 from ninjacam.webhooks.outbox import Claimed, Outbox
 from ninjacam.webhooks.request import DeliveryError, post
 from ninjacam.webhooks.signature import HEADER, sign
@@ -25,21 +26,39 @@ LAST_WRITE_S, less than the jobs process has to stop.
 """
 LAST_WRITE_S = 0.5
 _BUG = "An internal error occurred while the delivery was sent. See the log of the server."
+MAX_ACTIONS = 2
+"""Maximum number of actions of rules that run at once. They block: an SMTP server may be slow."""
+ACTION_TIMEOUT_S = 25.0
+"""Less than the lease of a delivery."""
 Post = Callable[..., Awaitable[int]]
+Perform = Callable[[Claimed], None]
+"""Carries out an action of a rule, in a thread. Raises: DeliveryError."""
+
+
+def _refuse(claimed: Claimed) -> None:
+    raise DeliveryError("This process cannot carry out actions of rules.")
 
 
 class Courier:
     """`run` returns when `stop` is set. Owns one database connection, in a thread."""
 
     def __init__(
-        self, stop: Stop, *, outbox: Outbox | None = None, send: Post = post, clock: Clock = SYSTEM_CLOCK
+        self,
+        stop: Stop,
+        *,
+        outbox: Outbox | None = None,
+        send: Post = post,
+        perform: Perform = _refuse,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._stop = stop
         self._outbox = outbox or Outbox(clock=clock)
         self._send = send
+        self._perform = perform
         self._clock = clock
         self._running: dict[asyncio.Task[None], Claimed] = {}
         self._wake = asyncio.Event()
+        self._actions = ThreadPoolExecutor(MAX_ACTIONS, thread_name_prefix="rule-action")
         self._database = ThreadPoolExecutor(1, thread_name_prefix="webhook-database")
         self._clean_ns = 0
         self._is_away = False
@@ -55,9 +74,9 @@ class Courier:
 
     async def run_once(self) -> None:
         """Start to send what is due."""
-        in_flight = Counter(claimed.webhook_id for claimed in self._running.values())
+        in_flight = Counter(claimed.target for claimed in self._running.values())
         for claimed in await self._query(self._outbox.claim, in_flight) or ():
-            task = asyncio.create_task(self._deliver(claimed), name=f"webhook-{claimed.webhook_id}")
+            task = asyncio.create_task(self._deliver(claimed), name=claimed.target)
             self._running[task] = claimed
             task.add_done_callback(self._ended)
         now_ns = self._clock.monotonic_ns()
@@ -82,11 +101,7 @@ class Courier:
         try:
             if claimed.error:
                 raise DeliveryError(claimed.error)  # noqa: TRY301 (the same handling as of others)
-            headers = {
-                "Idempotency-Key": claimed.key,
-                HEADER: sign(claimed.body, claimed.secret, self._clock.wall_ns() // 10**9),
-            }
-            status = await self._send(claimed.url, claimed.body, headers, verify_tls=claimed.verify_tls)
+            status = await (self._post(claimed) if claimed.action == Action.WEBHOOK else self._act(claimed))
         except DeliveryError as error:
             await self._query(self._outbox.failed, claimed, error)
         except Exception:  # The boundary: a bug that one delivery triggers must count as a failed attempt.
@@ -94,6 +109,29 @@ class Courier:
             await self._query(self._outbox.failed, claimed, DeliveryError(_BUG))
         else:
             await self._query(self._outbox.delivered, claimed, status)
+
+    async def _post(self, claimed: Claimed) -> int:
+        """Raises: DeliveryError."""
+        headers = {
+            "Idempotency-Key": claimed.key,
+            HEADER: sign(claimed.body, claimed.secret, self._clock.wall_ns() // 10**9),
+        }
+        return await self._send(claimed.url, claimed.body, headers, verify_tls=claimed.verify_tls)
+
+    async def _act(self, claimed: Claimed) -> None:
+        """Raises: DeliveryError."""
+
+        def call() -> None:
+            try:
+                self._perform(claimed)
+            finally:
+                connections.close_all()
+
+        try:
+            async with asyncio.timeout(ACTION_TIMEOUT_S):
+                await asyncio.get_running_loop().run_in_executor(self._actions, call)
+        except TimeoutError as error:
+            raise DeliveryError("The action took too long. Check that the mail server responds.") from error
 
     async def _query(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return None if the database is unavailable. What was claimed is then sent again when its lease ends."""
@@ -128,4 +166,5 @@ class Courier:
                 await self._query(connections.close_all)
         except TimeoutError:
             pass  # The leases end by themselves.
-        self._database.shutdown(wait=False, cancel_futures=True)
+        for each in (self._database, self._actions):
+            each.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,5 @@
-"""Claims the deliveries that are due, and stores what became of them. Several hosts may share one outbox.
+"""Claims the deliveries of webhooks and rules that are due, and stores what became of them. Several hosts may
+share one outbox.
 
 A claim is a lease: a process that is killed loses nothing, because its deliveries are due again when the lease ends.
 """
@@ -7,12 +8,13 @@ import logging
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
-from ninjacam.models import DeliveryState, Phase, Webhook, WebhookDelivery
+from ninjacam.models import Action, DeliveryState, Phase, Rule, Webhook, WebhookDelivery
 from ninjacam.models.webhook import MAX_AHEAD_NS
 from ninjacam.webhooks.backoff import MAX_DELAY_S, delay_s
 from ninjacam.webhooks.request import DeliveryError
@@ -20,7 +22,7 @@ from ninjacam.webhooks.request import DeliveryError
 logger = logging.getLogger("ninjacam.webhooks")
 
 MAX_AT_ONCE = 4
-"""Maximum number of deliveries of one webhook that are sent at once."""
+"""Maximum number of deliveries of one webhook or rule that are sent at once."""
 LEASE_NS = 30 * 10**9
 """Longer than a request may take, with the writes around it."""
 MAX_SKEW_NS = 300 * 10**9
@@ -30,10 +32,11 @@ KEPT_NS = 7 * 24 * 3600 * 10**9
 """Nanoseconds that delivered rows are kept."""
 DEAD_KEPT_NS = 30 * 24 * 3600 * 10**9
 MAX_WAITING = 100_000
-"""Maximum number of waiting deliveries of one webhook. Beyond it, the oldest are given up."""
+"""Maximum number of waiting deliveries of one webhook or rule. Beyond it, the oldest are given up."""
 MAX_DEAD = 100_000
-"""Maximum number of dead deliveries of one webhook. Beyond it, the oldest are deleted."""
+"""Maximum number of dead deliveries of one webhook or rule. Beyond it, the oldest are deleted."""
 BATCH = 500
+Target: TypeAlias = Webhook | Rule
 _OVERFLOW = (
     "More than 100,000 deliveries were waiting, so the oldest were given up. Retry them if you need them."
 )
@@ -41,10 +44,10 @@ _OVERFLOW = (
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery to send. `error`: why it cannot be sent."""
+    """A delivery to send. `target`: identifies its webhook or rule. `error`: why it cannot be sent."""
 
     pk: int
-    webhook_id: int
+    target: str
     key: str
     body: bytes
     attempts: int
@@ -52,6 +55,9 @@ class Claimed:
     secret: str = ""
     verify_tls: bool = True
     error: str = ""
+    action: Action = Action.WEBHOOK
+    rule_id: int | None = None
+    event_id: int = 0
 
     def __repr__(self) -> str:
         return f"Claimed({self.pk})"
@@ -64,47 +70,48 @@ class Outbox:
         self._clock = clock
         self._jitter = jitter or (lambda: random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 (spreads load)
 
-    def claim(self, in_flight: Mapping[int, int]) -> list[Claimed]:
-        """Claim deliveries that are due. `in_flight`: number of running ones by webhook."""
+    def claim(self, in_flight: Mapping[str, int]) -> list[Claimed]:
+        """Claim deliveries that are due. `in_flight`: number of running ones by target."""
         now_ns = self._clock.wall_ns()
         due = WebhookDelivery.objects.filter(_is_due(now_ns), is_free(now_ns), state=DeliveryState.WAITING)
-        webhooks = Webhook.objects.filter(Exists(due.filter(webhook=OuterRef("pk"))), enabled=True)
         claimed: list[Claimed] = []
-        for webhook in webhooks:
-            free = MAX_AT_ONCE - in_flight.get(webhook.pk, 0)
-            if free > 0:
-                claimed += self._claim(webhook, free, now_ns)
+        for targets, name in ((Webhook.objects, "webhook"), (Rule.objects, "rule")):
+            for target in targets.filter(Exists(due.filter(**{name: OuterRef("pk")})), enabled=True):
+                free = MAX_AT_ONCE - in_flight.get(target_of(target), 0)
+                if free > 0:
+                    claimed += self._claim(target, free, now_ns)
         return claimed
 
-    def _claim(self, webhook: Webhook, count: int, now_ns: int) -> list[Claimed]:
-        waiting = WebhookDelivery.objects.filter(webhook=webhook, state=DeliveryState.WAITING)
-        before = WebhookDelivery.objects.filter(
-            webhook=webhook,
-            event_id=OuterRef("event_id"),
-            state=DeliveryState.WAITING,
-            phase=Phase.BEGUN,
-        )
-        in_order = Q(phase=Phase.BEGUN) | ~Exists(before)
+    def _claim(self, target: Target, count: int, now_ns: int) -> list[Claimed]:
+        waiting = target.deliveries.filter(state=DeliveryState.WAITING)
+        before = waiting.filter(event_id=OuterRef("event_id"), phase=Phase.BEGUN)
+        # The actions of a rule do not wait for each other.
+        in_order = Q(phase=Phase.BEGUN) | ~Q(action=Action.WEBHOOK) | ~Exists(before)
         due = waiting.filter(in_order, _is_due(now_ns), is_free(now_ns))
         claimed = []
         for row in due.order_by("next_try_ns", "pk")[:count]:
             # Another host may have claimed it since, or its event has turned out to be too short.
             held = waiting.filter(is_free(now_ns), pk=row.pk, attempts=row.attempts)
             if held.update(leased_until_ns=now_ns + LEASE_NS, attempts=F("attempts") + 1):
-                claimed.append(_claimed(webhook, row))
+                claimed.append(_claimed(target, row))
         return claimed
 
-    def delivered(self, claimed: Claimed, status: int) -> None:
+    def delivered(self, claimed: Claimed, status: int | None) -> None:
         now_ns = self._clock.wall_ns()
         self._held(claimed).update(
             state=DeliveryState.DELIVERED, status=status, error="", ended_ns=now_ns, leased_until_ns=0
         )
         if claimed.attempts > 1:  # The receiver is back: try the others at once.
-            waiting = WebhookDelivery.objects.filter(webhook=claimed.webhook_id, state=DeliveryState.WAITING)
+            row = WebhookDelivery.objects.filter(pk=claimed.pk).first()
+            if row is None:
+                return
+            waiting = WebhookDelivery.objects.filter(
+                webhook=row.webhook_id, rule=row.rule_id, action=row.action, state=DeliveryState.WAITING
+            )
             waiting.filter(attempts__gt=0, next_try_ns__gt=now_ns).update(next_try_ns=now_ns)
 
     def failed(self, claimed: Claimed, error: DeliveryError) -> None:
-        now_ns, pause_s = self._clock.wall_ns(), delay_s(claimed.attempts)
+        now_ns, pause_s = self._clock.wall_ns(), None if error.is_final else delay_s(claimed.attempts)
         held, message = self._held(claimed), error.message[:300]
         if pause_s is None:
             held.update(
@@ -136,18 +143,19 @@ class Outbox:
             old = WebhookDelivery.objects.filter(state=state, ended_ns__lte=now_ns - kept_ns)
             while keys := list(old.order_by().values_list("pk", flat=True)[:BATCH]):
                 WebhookDelivery.objects.filter(pk__in=keys).delete()
-        for webhook in Webhook.objects.all():
-            waiting = webhook.deliveries.filter(state=DeliveryState.WAITING)
+        targets: list[Target] = [*Webhook.objects.all(), *Rule.objects.all()]
+        for target in targets:
+            waiting = target.deliveries.filter(state=DeliveryState.WAITING)
             if (last := _newest_excess(waiting, MAX_WAITING)) is not None:
                 # Those that are being sent keep their result.
                 given_up = waiting.filter(is_free(now_ns), pk__lte=last).update(
                     state=DeliveryState.DEAD, error=_OVERFLOW, ended_ns=now_ns
                 )
-                logger.warning("webhook %d: %d waiting deliveries were given up", webhook.pk, given_up)
-            dead = webhook.deliveries.filter(state=DeliveryState.DEAD)
+                logger.warning("%s: %d waiting deliveries were given up", target_of(target), given_up)
+            dead = target.deliveries.filter(state=DeliveryState.DEAD)
             if (last := _newest_excess(dead, MAX_DEAD)) is not None:
                 deleted, _ = dead.filter(pk__lte=last).delete()
-                logger.warning("webhook %d: the %d oldest dead deliveries were deleted", webhook.pk, deleted)
+                logger.warning("%s: the %d oldest dead deliveries were deleted", target_of(target), deleted)
 
 
 def _is_due(now_ns: int) -> Q:
@@ -170,20 +178,28 @@ def _newest_excess(rows: QuerySet[WebhookDelivery], max_rows: int) -> int | None
     return rows.order_by("-pk").values_list("pk", flat=True)[max_rows : max_rows + 1].first()
 
 
-def _claimed(webhook: Webhook, row: WebhookDelivery) -> Claimed:
+def target_of(target: Target) -> str:
+    return f"{target._meta.model_name}-{target.pk}"
+
+
+def _claimed(target: Target, row: WebhookDelivery) -> Claimed:
     url, secret, error = "", "", ""
-    try:
-        url, secret = webhook.target()
-    except ConfigError as exc:
-        error = exc.message
+    if isinstance(target, Webhook):
+        try:
+            url, secret = target.target()
+        except ConfigError as exc:
+            error = exc.message
     return Claimed(
         row.pk,
-        webhook.pk,
+        target_of(target),
         str(row.key),
         row.payload.encode(),
         row.attempts + 1,
         url,
         secret,
-        webhook.verify_tls,
+        isinstance(target, Rule) or target.verify_tls,
         error,
+        Action(row.action),
+        row.rule_id,
+        row.event_id,
     )

@@ -50,13 +50,14 @@ _MESSAGES: tuple[tuple[type[NinjacamError], str], ...] = (
 
 
 class DeliveryError(NinjacamError):
-    """An attempt has failed. `status`: of the HTTP response, if there was one."""
+    """An attempt has failed. `status`: of the HTTP response, if there was one. `is_final`: it is not tried again."""
 
     code = "delivery_failed"
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, *, is_final: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.is_final = is_final
 
 
 def check_url(url: str) -> None:

@@ -20,6 +20,7 @@ from ninjacam.models import (
     ExportState,
     Profile,
     ProfileOverride,
+    Snapshot,
     Stream,
     Webhook,
     WebhookDelivery,
@@ -91,6 +92,18 @@ def test_the_jobs_process_runs_while_a_delivery_is_due_and_a_while_longer(camera
     assert not wanted.read().has_jobs
     WebhookDelivery.objects.filter(pk=row.pk).update(state="waiting")
     Webhook.objects.update(enabled=False)
+    assert not wanted.read().has_jobs
+
+
+def test_the_jobs_process_runs_while_a_snapshot_is_due(camera: Camera) -> None:
+    clock = FakeClock()
+    wanted = DatabaseWanted(NOWHERE, clock)
+    row = Snapshot.objects.create(event_id=1, slug="door", due_ns=clock.wall_ns() + S)
+    assert not wanted.read().has_jobs
+    clock.advance(2)
+    assert wanted.read().has_jobs
+    clock.advance(31)
+    Snapshot.objects.filter(pk=row.pk).update(due_ns=None)
     assert not wanted.read().has_jobs
 
 
@@ -259,12 +272,12 @@ def test_a_changed_camera_takes_effect_at_the_next_read(camera: Camera, yard: Ca
     assert [each.slug for each in wanted.read().cameras] == ["door"]
 
 
-def test_reading_without_changes_takes_six_queries(
+def test_reading_without_changes_takes_seven_queries(
     camera: Camera, yard: Camera, django_assert_num_queries: Any
 ) -> None:
     wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert wanted.read() == before
 
 

@@ -1,6 +1,7 @@
 """The loop, with an outbox in memory."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from ninjacam.core.lifecycle import Stop
+from ninjacam.models import Action
 from ninjacam.webhooks.courier import Courier
 from ninjacam.webhooks.outbox import Claimed
 from ninjacam.webhooks.request import DeliveryError
@@ -16,17 +18,19 @@ SECRET = "whsec_0123456789abcdef"
 
 
 def delivery(pk: int, webhook_id: int = 1, **fields: Any) -> Claimed:
-    return Claimed(pk, webhook_id, f"key-{pk}", b"{}", 1, f"http://receiver-{webhook_id}/", SECRET, **fields)
+    return Claimed(
+        pk, f"webhook-{webhook_id}", f"key-{pk}", b"{}", 1, f"http://receiver-{webhook_id}/", SECRET, **fields
+    )
 
 
 class MemoryOutbox:
     def __init__(self, *due: Claimed) -> None:
         self.due = list(due)
         self.results: list[tuple[str, int]] = []
-        self.in_flight: list[dict[int, int]] = []
+        self.in_flight: list[dict[str, int]] = []
         self.is_away = False
 
-    def claim(self, in_flight: Mapping[int, int]) -> list[Claimed]:
+    def claim(self, in_flight: Mapping[str, int]) -> list[Claimed]:
         if self.is_away:
             raise OperationalError
         self.in_flight.append(dict(in_flight))
@@ -83,7 +87,7 @@ def test_a_slow_receiver_does_not_delay_others_and_is_interrupted_by_a_stop() ->
     outbox = MemoryOutbox(delivery(1), delivery(2, webhook_id=2))
     run(outbox, send, lambda: len(outbox.in_flight) > 1)
     assert outbox.results == [("delivered", 2), ("released", 1)]
-    assert outbox.in_flight[:2] == [{}, {1: 1}]
+    assert outbox.in_flight[:2] == [{}, {"webhook-1": 1}]
 
 
 def test_a_bug_while_sending_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -127,3 +131,32 @@ def test_a_database_that_is_away_is_waited_for(caplog: pytest.LogCaptureFixture)
 
     run(outbox, send, is_back)
     assert caplog.text.count("the database does not respond") == 1
+
+
+def test_actions_of_rules_run_in_a_thread_and_are_not_posted() -> None:
+    done: list[tuple[int, str]] = []
+
+    async def send(*_: Any, **__: Any) -> int:
+        raise AssertionError
+
+    def perform(claimed: Claimed) -> None:
+        done.append((claimed.pk, threading.current_thread().name))
+        if claimed.pk == 2:
+            raise DeliveryError("No room.")
+
+    outbox = MemoryOutbox(*(delivery(pk, action=Action.NOTIFY) for pk in (1, 2)))
+
+    async def body() -> None:
+        stop = Stop()
+        courier = asyncio.create_task(
+            Courier(stop, outbox=outbox, send=send, perform=perform).run()  # type: ignore[arg-type]
+        )
+        async with asyncio.timeout(5):
+            while len(outbox.results) < 2:  # noqa: ASYNC110 (waits for another task)
+                await asyncio.sleep(0.01)
+        stop.set()
+        await courier
+
+    asyncio.run(body())
+    assert sorted(outbox.results) == [("No room.", 2), ("delivered", 1)]
+    assert all(name.startswith("rule-action") for _, name in done)

@@ -83,8 +83,10 @@ def test_the_end_is_sent_after_a_beginning_that_was_given_up(outbox: Outbox, web
 def test_a_webhook_has_few_deliveries_at_once_and_others_have_their_own(outbox: Outbox) -> None:
     slow, quick = make_webhook(), make_webhook()
     enqueue(MAX_AT_ONCE + 2)
-    assert len(outbox.claim({slow.pk: MAX_AT_ONCE - 1})) == 1 + MAX_AT_ONCE
-    assert {each.webhook_id for each in outbox.claim({slow.pk: MAX_AT_ONCE})} == {quick.pk}
+    assert len(outbox.claim({f"webhook-{slow.pk}": MAX_AT_ONCE - 1})) == 1 + MAX_AT_ONCE
+    assert {each.target for each in outbox.claim({f"webhook-{slow.pk}": MAX_AT_ONCE})} == {
+        f"webhook-{quick.pk}"
+    }
 
 
 def test_attempts_are_repeated_with_growing_delays_and_then_given_up(

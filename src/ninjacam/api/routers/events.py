@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
 from ninjacam.actions import events as actions
+from ninjacam.actions.audit import record_taken
+from ninjacam.actions.snapshots import read_snapshot
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.events import EventIn, EventOut, EventPage, EventPatch, EventsQuery
 from ninjacam.api.times import span_ns
@@ -56,6 +58,33 @@ def create_event(request: HttpRequest, event: EventIn) -> Status[EventOut]:
 def get_event(request: HttpRequest, event_id: int) -> EventOut:
     """One event."""
     return _event_out(events.get_event(principal(request), event_id))
+
+
+@router.get(
+    "/{int:event_id}/snapshot.jpg",
+    operation_id="get_event_snapshot",
+    summary="Get snapshot of event",
+    openapi_extra={
+        "responses": {
+            200: {
+                "description": "The image",
+                "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        }
+    },
+)
+def get_event_snapshot(request: HttpRequest, event_id: int) -> HttpResponse:
+    """The best image of the event, at most 1280 pixels wide. It outlives the recording, and is deleted with the event.
+    404 while there is none: it is taken from the recording, some seconds after the event has begun, and again after it
+    has ended. Needs the role `replay`."""
+    who = principal(request)
+    event = events.get_event(who, event_id)
+    jpeg = read_snapshot(event)
+    at_ns = event.start_ns if event.snapshot_ns is None else event.snapshot_ns
+    record_taken(who, "event.snapshot", event.slug, at_ns, at_ns + 1)
+    response = HttpResponse(jpeg, content_type="image/jpeg")
+    response["Cache-Control"] = "private, no-cache"
+    return response
 
 
 @router.patch("/{int:event_id}", response=EventOut, operation_id="update_event", summary="Update event")
@@ -110,4 +139,5 @@ def _event_out(event: Event) -> EventOut:
         box=event.box,
         best_at=None if event.best_ns is None else to_datetime(event.best_ns),
         zones=event.zone_names,
+        snapshot_at=None if event.snapshot_ns is None else to_datetime(event.snapshot_ns),
     )

@@ -27,7 +27,7 @@ from ninjacam.queries import webhooks as queries
 from ninjacam.queries.pages import paginate
 
 router = Router()
-_CONFLICT = {
+CONFLICT = {
     "description": "The delivery has arrived, or is being sent",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
@@ -86,7 +86,7 @@ def list_deliveries(request: HttpRequest, webhook_id: RowId, query: Query[Delive
     """Deliveries of a webhook, newest first. Delivered ones are kept for 7 days, dead ones for 30 days."""
     found = queries.list_deliveries(principal(request), webhook_id, query.state or "")
     page = paginate(found, ("-pk",), query.after, query.limit)
-    return DeliveryPage(items=[_delivery_out(each) for each in page.items], next=page.next)
+    return DeliveryPage(items=[delivery_out(each) for each in page.items], next=page.next)
 
 
 @router.post(
@@ -94,13 +94,13 @@ def list_deliveries(request: HttpRequest, webhook_id: RowId, query: Query[Delive
     response=DeliveryOut,
     operation_id="retry_delivery",
     summary="Retry delivery",
-    openapi_extra={"responses": {409: _CONFLICT}},
+    openapi_extra={"responses": {409: CONFLICT}},
 )
 def retry_delivery(request: HttpRequest, webhook_id: RowId, delivery_id: RowId) -> DeliveryOut:
     """Send a dead or waiting delivery at once, with the same key. Needs the permission to change webhooks."""
     who = principal(request)
     delivery = queries.get_delivery(who, webhook_id, delivery_id)
-    return _delivery_out(actions.retry_delivery(who, delivery))
+    return delivery_out(actions.retry_delivery(who, delivery))
 
 
 def _webhook_out(webhook: Webhook) -> WebhookOut:
@@ -126,12 +126,13 @@ def _webhook_out(webhook: Webhook) -> WebhookOut:
     )
 
 
-def _delivery_out(delivery: WebhookDelivery) -> DeliveryOut:
+def delivery_out(delivery: WebhookDelivery) -> DeliveryOut:
     waits = delivery.state == DeliveryState.WAITING
     return DeliveryOut(
         id=delivery.pk,
         key=delivery.key,
         event=delivery.event_id,
+        action=cast("Literal['webhook', 'notify', 'protect']", delivery.action),
         phase=cast("Literal['begun', 'ended']", delivery.phase),
         state=cast(State, delivery.state),
         attempts=delivery.attempts,

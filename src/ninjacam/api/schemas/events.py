@@ -36,6 +36,7 @@ _EVENT = {
     "box": [0.41, 0.22, 0.55, 0.81],
     "best_at": "2026-11-22T08:12:17Z",
     "zones": ["gate"],
+    "snapshot_at": "2026-11-22T08:12:17Z",
 }
 
 
@@ -90,6 +91,9 @@ class EventOut(Schema):
 
     Of the object, if the event has one: `score`: 0 to 1. `track`: its number. `best_at`: when it is seen best; `box`:
     where, as left, top, right, bottom in fractions of the image. `zones`: names of the zones that it was in.
+
+    `snapshot_at`: capture time of the stored image at `events/{id}/snapshot.jpg`; null: there is none yet, or it was
+    deleted to make room.
     """
 
     model_config = example(**_EVENT)
@@ -109,6 +113,7 @@ class EventOut(Schema):
     box: list[float] | None
     best_at: datetime | None
     zones: list[str]
+    snapshot_at: datetime | None
 
 
 class EventPage(PageOut[EventOut]):

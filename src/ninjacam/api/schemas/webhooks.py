@@ -46,7 +46,7 @@ Score = Annotated[
 ]
 Duration = Annotated[
     float,
-    Field(ge=0, le=86400, strict=True, description="Seconds that an event must last before it is sent."),
+    Field(ge=0, le=86400, strict=True, description="Seconds that an event must last."),
 ]
 Schedule = Annotated[
     str,
@@ -82,6 +82,7 @@ _DELIVERY = {
     "id": 91,
     "key": "0b0f5f0e-6c39-4e0b-8a3c-0b9f2f5a1c11",
     "event": 815,
+    "action": "webhook",
     "phase": "begun",
     "state": "dead",
     "attempts": 32,
@@ -182,14 +183,17 @@ class DeliveriesQuery(PageQuery):
 
 
 class DeliveryOut(Schema):
-    """`key`: the header `Idempotency-Key` of each attempt. `next_try_at`: null once it was delivered or given up.
-    `status`: HTTP status of the last attempt, if the receiver responded. `payload`: the body of the request."""
+    """`key`: the header `Idempotency-Key` of each attempt. `action`: that of a webhook or of a rule. `next_try_at`:
+    null once it was delivered or given up. `status`: HTTP status of the last attempt, if the receiver responded.
+    `payload`: the body of the request; for an action of a rule, the event when the rule applied to it.
+    """
 
     model_config = example(**_DELIVERY)
 
     id: int
     key: UUID
     event: int
+    action: Literal["webhook", "notify", "protect"]
     phase: Literal["begun", "ended"]
     state: State
     attempts: int

@@ -1,0 +1,134 @@
+"""Takes the snapshots of events from recordings, in the jobs process.
+
+An event has one soon after it has begun, and another one after it has ended if its object was seen better. A separate
+process decodes the frame. The image outlives the recording, and is deleted with the event.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+
+from django.db import transaction
+
+from ninjacam.actions.child_processes import run_module
+from ninjacam.actions.export_limits import disk_of
+from ninjacam.conf import Settings
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import DecodeError, NotFoundError
+from ninjacam.models import Event, Segment, Snapshot
+from ninjacam.models.outbox import note_changed
+from ninjacam.models.snapshot import remove_snapshots, snapshot_path
+from ninjacam.recordings.frame_lookup import TOLERANCE_NS, StillPlace, find_still
+from ninjacam.recordings.segments import INDEX_LATE_NS
+
+logger = logging.getLogger("ninjacam.events")
+
+MAX_WIDTH_PX = 1280
+MAX_BYTES = 2 << 20
+"""Maximum size of a snapshot. A larger one is not stored."""
+TIMEOUT_S = 10.0
+LEASE_NS = 30 * 10**9
+"""Longer than taking one. If the process is killed, the snapshot is taken again afterwards."""
+RETRY_NS = 5 * 10**9
+GIVE_UP_NS = 60 * 10**9
+"""Nanoseconds after the best moment, after which a recording without it will not contain it either."""
+FREE_SHARE = 0.9
+"""Fraction of the recordings' watermark (free_bytes of RETENTION) that snapshots leave free, so that they never raise
+the alarm of a full disk."""
+
+Decode = Callable[[StillPlace, int], bytes]
+
+
+def decode_in_process(place: StillPlace, width_px: int) -> bytes:
+    """Return the JPEG; empty if the frame cannot be decoded. Blocks."""
+    question = json.dumps({**place.as_dict(), "width_px": width_px}).encode() + b"\n"
+    head, _, jpeg = (
+        run_module("ninjacam.recordings.still", question, TIMEOUT_S, bare=True) or b""
+    ).partition(b"\n")
+    return jpeg if jpeg.startswith(b"\xff\xd8") and head else b""
+
+
+class SnapshotTaker:
+    """Thread: one at a time. All methods query the database. Raises: DatabaseError."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock = SYSTEM_CLOCK, decode: Decode = decode_in_process
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._decode = decode
+
+    def tick(self) -> bool:
+        """Take the snapshot that has been due longest. Return whether one was due."""
+        now_ns = self._clock.wall_ns()
+        row = Snapshot.objects.due(now_ns).first()
+        if row is None:
+            return False
+        lease_ns = now_ns + LEASE_NS
+        held = Snapshot.objects.filter(pk=row.pk, due_ns=row.due_ns)
+        if held.update(due_ns=lease_ns):  # Otherwise another host has claimed it.
+            self._take(row, lease_ns)
+        return True
+
+    def _take(self, row: Snapshot, lease_ns: int) -> None:
+        event = Event.objects.filter(pk=row.event_id).first()
+        if event is None:
+            remove_snapshots([row.event_id])
+            return
+        at_ns = event.start_ns if event.best_ns is None else event.best_ns
+        place = None if row.taken_ns == at_ns else self._find(event.slug, at_ns)
+        jpeg = b"" if place is None else self._decode(place, MAX_WIDTH_PX)
+        if 0 < len(jpeg) <= MAX_BYTES and Snapshot.objects.make_room(self._max_bytes() - len(jpeg)):
+            self._store(event, at_ns, jpeg)
+        # The event may have ended meanwhile, and have requested another one.
+        is_early = place is None and self._clock.wall_ns() < at_ns + GIVE_UP_NS and row.taken_ns != at_ns
+        due_ns = self._clock.wall_ns() + RETRY_NS if is_early else None
+        Snapshot.objects.filter(pk=row.pk, due_ns=lease_ns).update(due_ns=due_ns)
+
+    def _find(self, slug: str, at_ns: int) -> StillPlace | None:
+        since_ns = at_ns - TOLERANCE_NS - INDEX_LATE_NS
+        for segment in Segment.objects.overlapping([slug], since_ns, at_ns + 1).reverse():
+            try:
+                place = find_still(self._settings.recordings_dir / segment.path, at_ns)
+            except (DecodeError, OSError):
+                continue
+            if place is not None:
+                return place
+        return None
+
+    def _max_bytes(self) -> int:
+        """Return the maximum size of all snapshots together, on a disk that others may fill."""
+        disk = disk_of(self._settings.snapshots_dir)
+        kept_bytes = int(self._settings.retention.watermark_bytes(disk.size_bytes) * FREE_SHARE)
+        used_bytes = sum(Snapshot.objects.size_bytes_by_slug().values())
+        return min(self._settings.snapshot_bytes, max(0, used_bytes + disk.free_bytes - kept_bytes))
+
+    def _store(self, event: Event, at_ns: int, jpeg: bytes) -> None:
+        path = snapshot_path(event.pk)
+        part = path.with_suffix(".part")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.write_bytes(jpeg)
+            os.replace(part, path)
+        except OSError as exc:
+            part.unlink(missing_ok=True)
+            logger.warning("the snapshot of event %d cannot be stored: %s", event.pk, exc.strerror)
+            return
+        with transaction.atomic():
+            changed = Event.objects.filter(pk=event.pk).update(snapshot_ns=at_ns)
+            changed = changed and Snapshot.objects.filter(pk=event.pk).update(
+                taken_ns=at_ns, size_bytes=len(jpeg)
+            )
+            if changed and (present := Event.objects.filter(pk=event.pk).first()) is not None:
+                note_changed(present, ["snapshot_ns"])
+        if not changed:  # It was deleted meanwhile.
+            remove_snapshots([event.pk])
+
+
+def read_snapshot(event: Event) -> bytes:
+    """Return the JPEG. The caller checks the permission. Raises: NotFoundError: the event has none."""
+    try:
+        return snapshot_path(event.pk).read_bytes()
+    except OSError as exc:
+        raise NotFoundError("The event has no snapshot.") from exc

@@ -1,0 +1,308 @@
+"""Rules: which deliveries an event has, what they do, and the API."""
+
+import json
+import smtplib
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.test import Client
+
+from ninjacam import events
+from ninjacam.actions.rule_actions import perform
+from ninjacam.models import Camera, CameraGrant, Event, Rule, Segment, WebhookDelivery
+from ninjacam.models.conditions import EventConditions
+from ninjacam.models.outbox import OVER_LIMIT, note_begun, note_changed
+from ninjacam.models.rule import MAX_RULES
+from ninjacam.models.snapshot import snapshot_path
+from ninjacam.testing.clock import FakeClock
+from ninjacam.webhooks.outbox import Claimed, Outbox
+from ninjacam.webhooks.request import DeliveryError
+from tests.unit.conftest import START_NS, make_event, make_webhook, signed_in
+
+pytestmark = pytest.mark.django_db
+S = 10**9
+URL = "/api/v1/rules"
+
+
+def make_rule(**fields: Any) -> Rule:
+    return Rule.objects.create(**{"name": "Night", **fields})
+
+
+def noted(**fields: Any) -> Event:
+    event = make_event(**fields)
+    note_begun(event)
+    event.refresh_from_db()
+    return event
+
+
+def claim() -> list[Claimed]:
+    WebhookDelivery.objects.filter(state="waiting").update(next_try_ns=0)
+    return Outbox(clock=FakeClock()).claim({})
+
+
+def actions() -> list[str]:
+    return list(WebhookDelivery.objects.order_by("pk").values_list("action", flat=True))
+
+
+@pytest.fixture
+def ada(camera: Camera) -> User:
+    """May replay `door`, and has an address."""
+    user = User.objects.create_user("ada", email="ada@example.org")
+    CameraGrant.objects.create(camera=camera, user=user, role="replay")
+    return user
+
+
+def test_webhooks_and_rules_have_the_same_conditions() -> None:
+    assert isinstance(Rule(), EventConditions) and isinstance(make_webhook(), EventConditions)
+
+
+def test_an_event_that_meets_the_conditions_has_a_delivery_for_each_action() -> None:
+    make_rule(notify=True, protect=True, kinds=["person"])
+    make_rule(notify=True, kinds=["car"])
+    make_rule(notify=True, enabled=False)
+    event = noted()
+    assert actions() == ["notify", "protect"]
+    note_changed(event, ["label"])
+    note_begun(event)
+    assert actions() == ["notify", "protect"], "once"
+
+
+def test_protection_waits_for_the_end(camera: Camera) -> None:
+    make_rule(protect=True)
+    event = noted(end_ns=None)
+    assert actions() == []
+    event.end_ns = event.start_ns + S
+    event.save()
+    note_changed(event, (), has_ended=True)
+    assert actions() == ["protect"]
+
+
+def test_an_event_that_turns_out_to_be_too_short_has_no_consequences() -> None:
+    make_rule(notify=True, protect=True, min_duration_s=5)
+    event = noted(end_ns=None)
+    assert actions() == ["notify"]
+    event.end_ns = event.start_ns + 4 * S
+    event.save()
+    note_changed(event, (), has_ended=True)
+    assert actions() == []
+
+
+def test_a_rule_has_events_recorded_that_their_creator_would_not(camera: Camera) -> None:
+    make_rule(record=True, kinds=["person"])
+    assert noted().triggers_recording
+    assert not noted(kind="car").triggers_recording
+    assert actions() == []
+
+
+def test_an_event_that_meets_the_conditions_later_is_recorded_then(camera: Camera) -> None:
+    make_rule(record=True, zone="porch")
+    event = noted(end_ns=None)
+    assert not event.triggers_recording
+    event.zones = " porch "
+    event.save()
+    note_changed(event, ["zones"])
+    event.refresh_from_db()
+    assert event.triggers_recording
+
+
+def test_the_recordings_of_the_event_are_protected(camera: Camera, caplog: pytest.LogCaptureFixture) -> None:
+    make_rule(protect=True)
+    event = noted()
+    (claimed,) = claim()
+    perform(claimed)
+    event.refresh_from_db()
+    assert event.protected and "rule Night" in caplog.text
+    perform(claimed)  # At least once: a second time changes nothing.
+
+
+def test_protection_respects_the_quota(camera: Camera, run_dir: Any, settings: Any) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "RETENTION": {"bytes": 1000}}
+    Segment.objects.create(
+        slug="door", path="door/x.mp4", start_ns=START_NS, end_ns=START_NS + S, size_bytes=900, codec="h264",
+        width_px=2, height_px=2,
+    )  # fmt: skip
+    make_rule(protect=True)
+    event = noted()
+    (claimed,) = claim()
+    with pytest.raises(DeliveryError, match="limit per camera") as caught:
+        perform(claimed)
+    event.refresh_from_db()
+    assert not event.protected and not caught.value.is_final, "it is tried again: somebody may make room"
+
+
+def test_an_e_mail_goes_to_users_who_may_replay_the_camera(
+    camera: Camera, viewer: User, ada: User, stranger: User, admin_user: User, run_dir: Any
+) -> None:
+    for user in (viewer, stranger):
+        User.objects.filter(pk=user.pk).update(email=f"{user.username}@example.org")
+    inactive = User.objects.create_user("gone", email="gone@example.org", is_active=False)
+    CameraGrant.objects.create(camera=camera, user=inactive, role="replay")
+    make_rule(notify=True)
+    event = noted(label="Ada\nLovelace", zones=" porch ", score=0.871, snapshot_ns=START_NS)
+    snapshot_path(event.pk).parent.mkdir(parents=True)
+    snapshot_path(event.pk).write_bytes(b"\xff\xd8image")
+    (claimed,) = claim()
+    perform(claimed)
+    (message,) = mail.outbox
+    assert message.bcc == ["ada@example.org"] and not message.to
+    assert message.subject == "[Back entrance] Ada Lovelace"
+    assert "porch" in message.body and "0.87" in message.body
+    assert message.attachments == [("snapshot.jpg", b"\xff\xd8image", "image/jpeg")]
+    assert claimed.key in message.message()["Message-ID"]
+
+
+def test_only_chosen_recipients_who_still_may_get_it(camera: Camera, ada: User, stranger: User) -> None:
+    bob = User.objects.create_superuser("bob", email="bob@example.org")
+    User.objects.filter(pk=stranger.pk).update(email="stranger@example.org")
+    make_rule(notify=True).recipients.set([ada, stranger])
+    noted()
+    (claimed,) = claim()
+    perform(claimed)
+    assert [message.bcc for message in mail.outbox] == [["ada@example.org"]]
+    CameraGrant.objects.filter(user=ada).delete()
+    with pytest.raises(DeliveryError, match="No recipient") as caught:
+        perform(claimed)
+    assert caught.value.is_final and bob.email not in str(mail.outbox[-1].bcc)
+
+
+def test_events_of_the_host_go_to_users_who_may_replay_all_cameras(ada: User, admin_user: User) -> None:
+    User.objects.filter(pk=admin_user.pk).update(email="root@example.org")
+    make_rule(notify=True)
+    noted(slug="", kind="disk_low")
+    perform(claim()[0])
+    assert mail.outbox[0].bcc == ["root@example.org"]
+
+
+def test_a_mail_server_that_fails_is_tried_again_without_its_text(
+    ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise smtplib.SMTPRecipientsRefused({"ada@example.org": (550, b"no")})
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", fail)
+    make_rule(notify=True)
+    noted()
+    with pytest.raises(DeliveryError, match="mail server") as caught:
+        perform(claim()[0])
+    assert not caught.value.is_final and "ada@" not in caught.value.message
+
+
+def test_e_mails_are_limited_per_hour_and_the_last_one_says_so(ada: User) -> None:
+    make_rule(notify=True, max_per_hour=2)
+    for _ in range(4):
+        noted()
+    rows = WebhookDelivery.objects.order_by("pk")
+    assert [row.state for row in rows] == ["waiting", "waiting", "dead", "dead"]
+    assert rows[3].error == OVER_LIMIT
+    for claimed in claim():
+        perform(claimed)
+    assert ["no further" in message.body for message in mail.outbox] == [False, True]
+    WebhookDelivery.objects.update(created_ns=0)
+    noted()
+    assert WebhookDelivery.objects.latest("pk").state == "waiting"
+
+
+def test_deliveries_of_deleted_events_and_of_disabled_rules_do_nothing(ada: User) -> None:
+    rule = make_rule(notify=True)
+    noted()
+    (claimed,) = claim()
+    Event.objects.all().delete()
+    perform(claimed)
+    assert mail.outbox == []
+    noted()
+    Rule.objects.filter(pk=rule.pk).update(enabled=False)
+    assert [each.pk for each in claim() if each.event_id != claimed.event_id] == []
+
+
+def test_a_final_failure_is_not_repeated_and_a_slow_mail_server_holds_back_no_protection(
+    camera: Camera,
+) -> None:
+    make_rule(notify=True, protect=True)
+    noted()
+    outbox = Outbox(clock=FakeClock())
+    first, second = claim()
+    assert {first.action, second.action} == {"notify", "protect"}
+    outbox.failed(first, DeliveryError("No.", is_final=True))
+    outbox.failed(second, DeliveryError("No."))
+    assert list(WebhookDelivery.objects.order_by("pk").values_list("state", flat=True)) == ["dead", "waiting"]
+
+
+def test_code_that_creates_an_event_triggers_rules_in_its_transaction(camera: Camera) -> None:
+    make_rule(notify=True)
+    events.create("door", "person")
+    assert json.loads(WebhookDelivery.objects.get().payload)["event"]["kind"] == "person"
+
+
+def test_a_renamed_camera_stays_in_the_conditions(camera: Camera) -> None:
+    rule = make_rule(notify=True, cameras=["door"])
+    camera.slug = "gate"
+    camera.save()
+    rule.refresh_from_db()
+    assert rule.cameras == ["gate"]
+
+
+@pytest.fixture
+def admin(admin_user: User) -> Client:
+    return signed_in(admin_user)
+
+
+def post(client: Client, **fields: Any) -> Any:
+    return client.post(URL, {"name": "Night", "notify": True, **fields}, content_type="application/json")
+
+
+def test_the_api_creates_changes_and_deletes_rules(
+    admin: Client, ada: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = post(admin, recipients=["ada"], cameras=["door"], schedule="22:00-06:00")
+    assert made.status_code == 201 and made.json()["recipients"] == ["ada"]
+    url = f"{URL}/{made.json()['id']}"
+    changed = admin.patch(url, {"protect": True, "recipients": []}, content_type="application/json").json()
+    assert changed == {**made.json(), "protect": True, "recipients": []}
+    assert admin.get(url).json() == changed and admin.get(URL).json()["items"] == [changed]
+    assert admin.delete(url).status_code == 204 and not Rule.objects.exists()
+    for verb in ("create", "update", "delete"):
+        assert f'"rule.{verb}"' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"notify": False}, "notify"),
+        ({"record": True, "min_duration_s": 2}, "record"),
+        ({"recipients": ["nobody"]}, "recipients"),
+        ({"cameras": ["nowhere"]}, "cameras"),
+        ({"schedule": "at night"}, "schedule"),
+        ({"max_per_hour": 0}, "max_per_hour"),
+    ],
+)
+def test_invalid_fields_are_named(admin: Client, fields: dict[str, Any], wrong: str) -> None:
+    response = post(admin, **fields)
+    assert response.status_code == 422 and wrong in response.content.decode()
+    assert not Rule.objects.exists()
+
+
+def test_there_are_at_most_fifty_rules(admin: Client) -> None:
+    for _ in range(MAX_RULES):
+        make_rule(notify=True)
+    assert post(admin).status_code == 409 and Rule.objects.count() == MAX_RULES
+
+
+def test_deliveries_of_a_rule_are_listed_and_retried(admin: Client) -> None:
+    rule = make_rule(notify=True)
+    noted()
+    WebhookDelivery.objects.update(state="dead", attempts=3)
+    url = f"{URL}/{rule.pk}/deliveries"
+    (item,) = admin.get(f"{url}?state=dead").json()["items"]
+    assert item["action"] == "notify"
+    assert admin.post(f"{url}/{item['id']}/retry").json()["state"] == "waiting"
+    assert admin.get("/api/v1/webhooks/1/deliveries").status_code == 404
+
+
+def test_the_admin_checks_rules_as_the_api_does(admin: Client, camera: Camera) -> None:
+    form = {"name": "Night", "enabled": "on", "notify": "on", "max_per_hour": 10, "min_duration_s": 0}
+    url = "/admin/ninjacam/rule/add/"
+    assert b"No camera" in admin.post(url, {**form, "cameras": "nowhere"}).content
+    assert admin.post(url, {**form, "cameras": "door"}).status_code == 302
+    assert Rule.objects.get().cameras == ["door"]

@@ -1,0 +1,236 @@
+"""Snapshots of events: taken from recordings, stored, bounded, and deleted with their events."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from ninjacam.actions.events import delete_event
+from ninjacam.actions.snapshots import GIVE_UP_NS, MAX_BYTES, SnapshotTaker
+from ninjacam.auth import LocalOperator
+from ninjacam.conf import get_settings
+from ninjacam.models import Camera, CameraGrant, Event, EventUpdate, Segment, Snapshot
+from ninjacam.models.outbox import note_begun, note_changed
+from ninjacam.models.snapshot import DELAY_NS, snapshot_path
+from ninjacam.recordings.frame_lookup import StillPlace
+from ninjacam.testing import stamp
+from ninjacam.testing.clock import FakeClock
+from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, write_file
+from tests.unit.conftest import make_event, signed_in
+
+pytestmark = pytest.mark.django_db
+S = 10**9
+JPEG = b"\xff\xd8" + bytes(98)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def door(run_dir: Path, camera: Camera) -> Camera:
+    """A camera that records, with a recording of 3 s from NOON_NS."""
+    camera.record = "events"
+    camera.save()
+    root = get_settings().recordings_dir
+    made = write_file(root, encode_stamped(75), slug="door")
+    Segment.objects.create(**asdict(made.segment))
+    return camera
+
+
+def taker(clock: FakeClock, decode: Any = None) -> SnapshotTaker:
+    """Whose clock is the present, when all that was requested is due."""
+    Snapshot.objects.exclude(due_ns=None).update(due_ns=clock.wall_ns())
+    return SnapshotTaker(get_settings(), clock=clock, **({"decode": decode} if decode else {}))
+
+
+def fake(place: StillPlace, width_px: int) -> bytes:
+    return JPEG
+
+
+def noted(**fields: Any) -> Event:
+    event = make_event(**{"start_ns": NOON_NS, "end_ns": NOON_NS + S, **fields})
+    with transaction.atomic():
+        note_begun(event)
+    return event
+
+
+def test_the_best_frame_is_stored_and_outlives_the_recording(door: Camera, clock: FakeClock) -> None:
+    event = noted(best_ns=NOON_NS + 37 * FRAME_NS + FRAME_NS // 2)
+    assert taker(clock).tick() and not taker(clock).tick()
+    for segment in Segment.objects.all():
+        (get_settings().recordings_dir / segment.path).unlink()
+    Segment.objects.all().delete()
+    jpeg = snapshot_path(event.pk).read_bytes()
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None and stamp.read(image.astype(np.uint8)) == 37
+    event.refresh_from_db()
+    assert event.snapshot_ns == event.best_ns
+    row = Snapshot.objects.get()
+    assert (row.taken_ns, row.size_bytes, row.due_ns) == (event.best_ns, len(jpeg), None)
+    assert EventUpdate.objects.latest("pk").kind == "changed", "live clients learn of it"
+
+
+def test_a_better_sighting_replaces_the_snapshot_when_the_event_ends(door: Camera, clock: FakeClock) -> None:
+    event = noted(end_ns=None)
+    taker(clock, fake).tick()
+    event.best_ns, event.end_ns = NOON_NS + S, NOON_NS + 2 * S
+    event.save()
+    with transaction.atomic():
+        note_changed(event, (), has_ended=True)
+    taker(clock, lambda *_: JPEG + b"better").tick()
+    assert snapshot_path(event.pk).read_bytes().endswith(b"better")
+    assert Snapshot.objects.get().taken_ns == NOON_NS + S
+
+
+def test_a_snapshot_is_due_only_when_the_frame_is_in_the_index(door: Camera, clock: FakeClock) -> None:
+    before_ns = time.time_ns()
+    noted()
+    due_ns = Snapshot.objects.get().due_ns
+    assert due_ns is not None and due_ns >= before_ns + DELAY_NS
+    assert not Snapshot.objects.due(due_ns - 1).exists() and Snapshot.objects.due(due_ns).exists()
+
+
+def test_a_recording_that_is_late_is_waited_for_but_not_forever(door: Camera) -> None:
+    event = noted(start_ns=NOON_NS + 100 * S, end_ns=NOON_NS + 101 * S)
+    clock = FakeClock(wall_ns=event.start_ns + 10 * S)
+    taker(clock, fake).tick()
+    assert Snapshot.objects.get().due_ns == clock.wall_ns() + 5 * S
+    clock.advance(GIVE_UP_NS / S)
+    taker(clock, fake).tick()
+    assert Snapshot.objects.get().due_ns is None and not snapshot_path(event.pk).exists()
+
+
+def test_cameras_that_do_not_record_and_health_events_have_none(door: Camera, yard: Camera) -> None:
+    noted(slug="yard")
+    noted(source="engine")
+    noted(slug="")
+    assert not Snapshot.objects.exists()
+
+
+def test_an_event_that_ends_while_its_snapshot_is_taken_keeps_its_request(
+    door: Camera, clock: FakeClock
+) -> None:
+    noted()
+
+    def decode(*_: Any) -> bytes:
+        Snapshot.objects.update(due_ns=7)
+        return JPEG
+
+    taker(clock, decode).tick()
+    assert Snapshot.objects.get().due_ns == 7
+
+
+def test_two_hosts_do_not_take_the_same_snapshot(door: Camera, clock: FakeClock) -> None:
+    noted()
+    other = taker(clock, fake)
+
+    def decode(*_: Any) -> bytes:
+        assert not other.tick(), "leased"
+        return JPEG
+
+    assert taker(clock, decode).tick()
+
+
+@pytest.mark.parametrize("jpeg", [b"", bytes(MAX_BYTES + 1)])
+def test_a_frame_that_cannot_be_decoded_or_is_too_large_is_given_up(
+    door: Camera, clock: FakeClock, jpeg: bytes
+) -> None:
+    event = noted()
+    taker(clock, lambda *_: jpeg).tick()
+    assert Snapshot.objects.get().due_ns is None and not snapshot_path(event.pk).exists()
+
+
+def test_the_oldest_snapshots_make_room_but_not_those_of_protected_events(
+    door: Camera, clock: FakeClock, settings: Any
+) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "SNAPSHOT_BYTES": 250}
+    protected, old, new, newest = (noted(start_ns=NOON_NS + n * FRAME_NS, protected=n == 0) for n in range(4))
+    each = taker(clock, fake)
+    while each.tick():
+        pass
+    assert [event.pk for event in (protected, old, new, newest) if snapshot_path(event.pk).exists()] == [
+        protected.pk,
+        newest.pk,
+    ]
+    old.refresh_from_db()
+    assert old.snapshot_ns is None
+
+
+def test_protected_snapshots_alone_do_not_exceed_the_limit(
+    door: Camera, clock: FakeClock, settings: Any
+) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "SNAPSHOT_BYTES": 150}
+    first, second = noted(protected=True), noted(protected=True)
+    each = taker(clock, fake)
+    assert each.tick() and each.tick()
+    assert snapshot_path(first.pk).exists() is not snapshot_path(second.pk).exists()
+
+
+def test_the_camera_with_most_snapshots_makes_room(door: Camera) -> None:
+    for number, slug in enumerate(("yard", "door", "door")):
+        event = make_event(slug=slug)
+        Snapshot.objects.create(event_id=event.pk, slug=slug, taken_ns=number, size_bytes=100)
+    assert Snapshot.objects.make_room(250)
+    assert sorted(Snapshot.objects.values_list("slug", flat=True)) == ["door", "yard"]
+
+
+def test_a_snapshot_is_deleted_with_its_event(
+    door: Camera, clock: FakeClock, django_capture_on_commit_callbacks: Any
+) -> None:
+    event = noted()
+    taker(clock, fake).tick()
+    path = snapshot_path(event.pk)
+    assert path.exists()
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_event(LocalOperator(), event)
+    assert not path.exists() and not Snapshot.objects.exists()
+
+
+def test_a_sweep_deletes_what_other_deletions_leave_and_only_that(door: Camera, clock: FakeClock) -> None:
+    gone, kept = noted(), noted()
+    each = taker(clock, fake)
+    assert each.tick() and each.tick()
+    Event.objects.filter(pk=gone.pk).delete()
+    lost = snapshot_path(10**6 + 5)
+    lost.parent.mkdir(parents=True)
+    lost.write_bytes(JPEG)
+    foreign = lost.with_name("holiday.jpg")
+    foreign.write_bytes(JPEG)
+    Snapshot.objects.sweep()
+    assert not snapshot_path(gone.pk).exists() and not lost.exists()
+    assert snapshot_path(kept.pk).exists() and foreign.exists()
+    assert Snapshot.objects.get().event_id == kept.pk
+
+
+def test_a_renamed_camera_keeps_its_snapshots(door: Camera, clock: FakeClock) -> None:
+    event = noted()
+    taker(clock, fake).tick()
+    door.slug = "gate"
+    door.save()
+    assert Snapshot.objects.get().slug == "gate" and snapshot_path(event.pk).exists()
+
+
+def test_the_api_serves_a_snapshot_to_users_who_may_replay_the_camera(
+    door: Camera, clock: FakeClock, viewer: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    event = noted()
+    url = f"/api/v1/events/{event.pk}/snapshot.jpg"
+    client = signed_in(viewer)
+    CameraGrant.objects.create(camera=door, user=viewer, role="replay")
+    assert client.get(url).status_code == 404
+    assert client.get(f"/api/v1/events/{event.pk}").json()["snapshot_at"] is None
+    taker(clock, fake).tick()
+    response = client.get(url)
+    assert (response.status_code, response["Content-Type"], response.content) == (200, "image/jpeg", JPEG)
+    assert client.get(f"/api/v1/events/{event.pk}").json()["snapshot_at"].startswith("20")
+    assert "event.snapshot" in caplog.text
+    CameraGrant.objects.filter(role="replay").delete()
+    assert signed_in(viewer).get(url).status_code == 403
