@@ -490,6 +490,7 @@ class RuleAdminForm(ConditionsForm, RuleModelForm):
             "protect",
             "notify",
             "recipients",
+            "only_recipients",
             "max_per_hour",
             "cameras",
             "kinds",
@@ -505,6 +506,16 @@ class RuleAdminForm(ConditionsForm, RuleModelForm):
         entered = super().clean() or {}
         if self.errors:
             return entered
+        if entered["recipients"]:
+            entered["only_recipients"] = True
+        elif entered["only_recipients"] and entered["notify"]:
+            raise forms.ValidationError(
+                {
+                    "recipients": _(
+                        "Choose recipients, or clear “only these recipients” to write to all users."
+                    )
+                }
+            )
         draft = Rule.objects.get(pk=self.instance.pk) if self.instance.pk else Rule()
         fields = {name: entered[name] for name in self.Meta.fields}
         try:

@@ -77,6 +77,8 @@ def _notify(rule: Rule, event: Event, claimed: Claimed) -> None:
     """Raises: DeliveryError."""
     camera = Camera.objects.filter(slug=event.slug).first() if event.slug else None
     addresses = list(_addresses(rule, event, camera))[:MAX_RECIPIENTS]
+    if not addresses and rule.only_recipients and not rule.recipients.exists():
+        raise DeliveryError("The recipients of this rule were deleted. Choose others.", is_final=True)
     if not addresses:
         raise DeliveryError(
             "No recipient of this rule has an e-mail address and may replay the camera. Change the recipients.",
@@ -99,9 +101,9 @@ def _addresses(rule: Rule, event: Event, camera: Camera | None) -> Iterator[str]
     """Yield the addresses of the recipients who may read the event, each once."""
     model: Any = get_user_model()
     field = model.get_email_field_name()
-    users: list[AbstractBaseUser] = list(rule.recipients.all()) or list(
-        model._default_manager.filter(is_active=True).order_by("pk")[:MAX_USERS]
-    )
+    users: list[AbstractBaseUser] = list(rule.recipients.all())
+    if not users and not rule.only_recipients:
+        users = list(model._default_manager.filter(is_active=True).order_by("pk")[:MAX_USERS])
     load_grants(users)
     seen = set()
     for user in users:

@@ -70,6 +70,8 @@ def assign_rule(rule: Rule, fields: RuleFields) -> None:
 
 def _save(rule: Rule, fields: RuleFields) -> Rule:
     """Raises: InvalidError."""
+    if "recipients" in fields:
+        rule.only_recipients = bool(fields["recipients"])
     assign_rule(rule, fields)
     rule.save()
     if "recipients" in fields:

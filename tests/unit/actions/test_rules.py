@@ -167,6 +167,28 @@ def test_only_chosen_recipients_who_still_may_get_it(camera: Camera, ada: User, 
     assert caught.value.is_final and bob.email not in str(mail.outbox[-1].bcc)
 
 
+def test_nobody_gets_the_e_mail_after_all_chosen_recipients_were_deleted(
+    admin: Client, ada: User, admin_user: User
+) -> None:
+    User.objects.filter(pk=admin_user.pk).update(email="root@example.org")
+    bob = User.objects.create_superuser("bob", email="bob@example.org")
+    url = f"{URL}/{post(admin, recipients=['bob']).json()['id']}"
+    noted()
+    bob.delete()
+    with pytest.raises(DeliveryError, match="recipients of this rule were deleted") as caught:
+        perform(claim()[0])
+    assert caught.value.is_final and mail.outbox == []
+    shown = admin.patch(url, {"name": "Day"}, content_type="application/json").json()
+    assert shown["recipients"] == [] and shown["only_recipients"]
+    form = {"name": "Day", "enabled": "on", "notify": "on", "max_per_hour": 10, "min_duration_s": 0}
+    page = f"/admin/ninjacam/rule/{Rule.objects.get().pk}/change/"
+    assert b"Choose recipients" in admin.post(page, {**form, "only_recipients": "on"}).content
+    assert admin.post(page, {**form, "recipients": [ada.pk]}).status_code == 302
+    assert Rule.objects.get().only_recipients
+    shown = admin.patch(url, {"recipients": []}, content_type="application/json").json()
+    assert not shown["only_recipients"], "all users, because an administrator has chosen it"
+
+
 def test_events_of_the_host_go_to_users_who_may_replay_all_cameras(ada: User, admin_user: User) -> None:
     User.objects.filter(pk=admin_user.pk).update(email="root@example.org")
     make_rule(notify=True)
@@ -259,7 +281,7 @@ def test_the_api_creates_changes_and_deletes_rules(
     assert made.status_code == 201 and made.json()["recipients"] == ["ada"]
     url = f"{URL}/{made.json()['id']}"
     changed = admin.patch(url, {"protect": True, "recipients": []}, content_type="application/json").json()
-    assert changed == {**made.json(), "protect": True, "recipients": []}
+    assert changed == {**made.json(), "protect": True, "recipients": [], "only_recipients": False}
     assert admin.get(url).json() == changed and admin.get(URL).json()["items"] == [changed]
     assert admin.delete(url).status_code == 204 and not Rule.objects.exists()
     for verb in ("create", "update", "delete"):

@@ -93,6 +93,7 @@ def _rule_out(rule: Rule) -> RuleOut:
         protect=rule.protect,
         notify=rule.notify,
         recipients=sorted(user.get_username() for user in rule.recipients.all()),
+        only_recipients=rule.only_recipients,
         max_per_hour=rule.max_per_hour,
         cameras=rule.cameras,
         kinds=rule.kinds,

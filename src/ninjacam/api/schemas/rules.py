@@ -35,6 +35,7 @@ _RULE = {
     "protect": True,
     "notify": True,
     "recipients": ["ada"],
+    "only_recipients": True,
     "max_per_hour": 10,
     "cameras": ["door"],
     "kinds": ["person"],
@@ -94,7 +95,9 @@ class RulePatch(Schema):
 
 
 class RuleOut(Schema):
-    """`waiting`, `dead`: numbers of its deliveries that wait, and that were given up."""
+    """`only_recipients`: recipients were chosen; if they were deleted since then, no e-mails are sent. `waiting`, `dead`:
+    numbers of its deliveries that wait, and that were given up.
+    """
 
     model_config = example(**_RULE)
 
@@ -105,6 +108,7 @@ class RuleOut(Schema):
     protect: bool
     notify: bool
     recipients: list[str]
+    only_recipients: bool
     max_per_hour: int
     cameras: list[str]
     kinds: list[str]
