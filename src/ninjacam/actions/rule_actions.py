@@ -6,12 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, get_connection
+from django.core.validators import validate_email
 from django.template.defaultfilters import date
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -76,7 +79,7 @@ def _protect(rule: Rule, event: Event) -> None:
 def _notify(rule: Rule, event: Event, claimed: Claimed) -> None:
     """Raises: DeliveryError."""
     camera = Camera.objects.filter(slug=event.slug).first() if event.slug else None
-    addresses = list(_addresses(rule, event, camera))[:MAX_RECIPIENTS]
+    addresses = list(islice(_addresses(rule, event, camera), MAX_RECIPIENTS))
     if not addresses and rule.only_recipients and not rule.recipients.exists():
         raise DeliveryError("The recipients of this rule were deleted. Choose others.", is_final=True)
     if not addresses:
@@ -108,10 +111,20 @@ def _addresses(rule: Rule, event: Event, camera: Camera | None) -> Iterator[str]
     seen = set()
     for user in users:
         address = str(getattr(user, field, "") or "").strip()
-        reads = may(user, Role.REPLAY, camera) if camera is not None else may_all(user, "replay_camera")
-        if address and reads and address not in seen:
+        if address in seen or not _is_address(address):
+            continue
+        if may(user, Role.REPLAY, camera) if camera is not None else may_all(user, "replay_camera"):
             seen.add(address)
             yield address
+
+
+def _is_address(text: str) -> bool:
+    """Return whether Django can send to it. An invalid address would prevent the e-mail to all others."""
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _message(event: Event, camera: Camera | None, claimed: Claimed) -> EmailMessage:

@@ -167,6 +167,32 @@ def test_only_chosen_recipients_who_still_may_get_it(camera: Camera, ada: User, 
     assert caught.value.is_final and bob.email not in str(mail.outbox[-1].bcc)
 
 
+@pytest.mark.parametrize("address", ["x@@example.org", "x@example.org\nBcc: y@example.org", "x@a,y@b"])
+def test_an_invalid_address_of_one_user_does_not_prevent_the_e_mail_to_others(
+    camera: Camera, ada: User, address: str
+) -> None:
+    User.objects.create_superuser("bob", email=address)
+    make_rule(notify=True)
+    noted()
+    perform(claim()[0])
+    assert [message.bcc for message in mail.outbox] == [["ada@example.org"]]
+
+
+def test_permissions_are_read_only_of_users_with_an_address_and_only_until_there_are_enough(
+    camera: Camera, django_assert_max_num_queries: Any
+) -> None:
+    User.objects.bulk_create(User(username=f"u{number}") for number in range(60))
+    noted()
+    for number in range(55):
+        User.objects.create_superuser(f"a{number}", email=f"a{number}@example.org")
+    make_rule(notify=True)
+    noted()
+    (claimed,) = claim()
+    with django_assert_max_num_queries(8):
+        perform(claimed)
+    assert len(mail.outbox[0].bcc) == 50
+
+
 def test_nobody_gets_the_e_mail_after_all_chosen_recipients_were_deleted(
     admin: Client, ada: User, admin_user: User
 ) -> None:

@@ -95,8 +95,8 @@ class RulePatch(Schema):
 
 
 class RuleOut(Schema):
-    """`only_recipients`: recipients were chosen; if they were deleted since then, no e-mails are sent. `waiting`, `dead`:
-    numbers of its deliveries that wait, and that were given up.
+    """`only_recipients`: recipients were chosen; if they were deleted since then, no e-mails are sent.
+    `waiting`, `dead`: numbers of its deliveries that wait, and that were given up.
     """
 
     model_config = example(**_RULE)
