@@ -143,6 +143,20 @@ def test_a_choice_lasts_until_the_schedules_would_next_change_the_profile() -> N
     assert find_active(morning).profile == work
 
 
+def test_a_choice_in_the_repeated_hour_of_a_clock_change_has_an_effect(settings: Any) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    home = Profile.objects.create(name="home")
+    Profile.objects.create(name="night", schedule="02:30-05:00")
+    for hour, end in (
+        (0, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        (1, datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
+    ):
+        now = datetime(2026, 10, 25, hour, 10, tzinfo=UTC)  # 02:10, and an hour later 02:10 again.
+        choose(home, now)
+        assert ProfileChoice.objects.get().until == end
+        assert find_active(now).profile == home
+
+
 def test_a_profile_leaves_the_camera_itself_unchanged(camera: Camera) -> None:
     camera.processors, camera.processor_options = ["motion"], {"motion": {"contrast": 20}}
     away = Profile.objects.create(name="away")
