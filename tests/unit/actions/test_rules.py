@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.db import IntegrityError
 from django.test import Client
 
 from ninjacam import events
 from ninjacam.actions.rule_actions import perform
+from ninjacam.actions.rules import update_rule
+from ninjacam.auth import LocalOperator
+from ninjacam.core.errors import NotFoundError
 from ninjacam.models import Camera, CameraGrant, Event, Rule, Segment, WebhookDelivery
 from ninjacam.models.conditions import EventConditions
 from ninjacam.models.outbox import OVER_LIMIT, note_begun, note_changed
@@ -329,6 +333,25 @@ def test_invalid_fields_are_named(admin: Client, fields: dict[str, Any], wrong: 
     response = post(admin, **fields)
     assert response.status_code == 422 and wrong in response.content.decode()
     assert not Rule.objects.exists()
+
+
+def test_changes_respect_what_others_have_changed_and_deleted_since_it_was_read(
+    admin: Client, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = make_rule(notify=True)
+    Rule.objects.filter(pk=rule.pk).update(cameras=["renamed"])
+    assert update_rule(LocalOperator(), rule, {"protect": True}).cameras == ["renamed"]
+    Rule.objects.all().delete()
+    with pytest.raises(NotFoundError):
+        update_rule(LocalOperator(), rule, {"protect": False})
+    assert not Rule.objects.exists()
+
+    def fail() -> None:
+        raise IntegrityError
+
+    monkeypatch.setattr("ninjacam.actions.rules.check_foreign_keys", fail)
+    answer = post(admin, recipients=["ada"])
+    assert answer.status_code == 422 and "A user was deleted" in answer.content.decode()
 
 
 def test_there_are_at_most_fifty_rules(admin: Client) -> None:

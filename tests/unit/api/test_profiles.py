@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 
@@ -190,6 +191,22 @@ def test_overrides_follow_a_renamed_camera_and_end_with_it(admin: Client, camera
     assert [each["camera"] for each in admin.get(f"{URL}/away").json()["overrides"]] == [None, "gate"]
     camera.delete()
     assert [each["camera"] for each in admin.get(f"{URL}/away").json()["overrides"]] == [None]
+
+
+def test_rows_that_are_deleted_at_the_same_time_are_reported(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on PostgreSQL, which detects them when foreign keys are checked."""
+    send(admin, "POST", name="away")
+    before = send(admin, "PATCH", "/away", overrides=OVERRIDES).json()
+
+    def fail() -> None:
+        raise IntegrityError
+
+    monkeypatch.setattr("ninjacam.actions.profiles.check_foreign_keys", fail)
+    assert send(admin, "PATCH", "/away", schedule="mon 08:00-17:00", overrides=[{}]).status_code == 409
+    assert send(admin, "PUT", "/active", profile="away").status_code == 404
+    assert admin.get(f"{URL}/away").json() == before and profiles.active() is None
 
 
 def test_the_admin_edits_and_activates_profiles(admin: Client, caplog: pytest.LogCaptureFixture) -> None:
