@@ -21,7 +21,8 @@ from ninjacam.core.packets import Codec
 from ninjacam.engine.bitrates import BitrateChange
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.retention import Disk, RetentionRules
-from ninjacam.models import Camera, Event, Segment
+from ninjacam.models import Camera, Event, Segment, Snapshot
+from ninjacam.models.snapshot import snapshot_path
 from ninjacam.recordings import segments
 from ninjacam.testing.clock import FakeClock
 from tests.unit.recordings.recording_support import WALL_NS, Recorded, encoded
@@ -324,6 +325,34 @@ def test_exports_do_not_cause_recordings_to_be_deleted(
     (exports / "a.mp4").unlink()
     keeper.add(told[5:])
     assert keeper.retain()["deleted"] > 0
+
+
+def test_snapshots_are_deleted_with_the_events_that_retention_deletes(root: Path, run_dir: Path) -> None:
+    """Also those that a process left which was killed in between, and files that it had not finished."""
+
+    def event_with_snapshot(number: int) -> Event:
+        event = Event.objects.create(
+            slug="door", kind="person", source="x", start_ns=number, end_ns=number, snapshot_ns=number
+        )
+        Snapshot.objects.create(event_id=event.pk, slug="door", taken_ns=number, size_bytes=2)
+        snapshot_path(event.pk).parent.mkdir(parents=True, exist_ok=True)
+        snapshot_path(event.pk).write_bytes(b"\xff\xd8")
+        return event
+
+    old, left_with_row, left_without_row, new = (event_with_snapshot(number) for number in range(4))
+    Event.objects.filter(pk__in=(left_with_row.pk, left_without_row.pk)).delete()
+    Snapshot.objects.filter(event_id=left_without_row.pk).delete()
+    unfinished = snapshot_path(left_without_row.pk + 100).with_suffix(".part")
+    unfinished.write_bytes(b"\xff")
+    foreign = unfinished.with_name("holiday.part")
+    foreign.write_bytes(b"")
+    DatabaseIndex(root, RetentionRules(), max_events=1).retain()
+    assert list(Event.objects.values_list("pk", "snapshot_ns")) == [(new.pk, 3)]
+    assert list(Snapshot.objects.values_list("event_id", flat=True)) == [new.pk]
+    assert snapshot_path(new.pk).exists() and foreign.exists()
+    assert not snapshot_path(old.pk).exists()
+    assert not snapshot_path(left_with_row.pk).exists() and not snapshot_path(left_without_row.pk).exists()
+    assert not unfinished.exists()
 
 
 def test_the_newest_events_of_a_camera_are_kept_up_to_a_limit(root: Path) -> None:
