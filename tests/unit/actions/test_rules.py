@@ -2,6 +2,7 @@
 
 import json
 import smtplib
+from functools import partial
 from typing import Any
 
 import pytest
@@ -369,6 +370,20 @@ def test_deliveries_of_a_rule_are_listed_and_retried(admin: Client) -> None:
     assert item["action"] == "notify"
     assert admin.post(f"{url}/{item['id']}/retry").json()["state"] == "waiting"
     assert admin.get("/api/v1/webhooks/1/deliveries").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["rules", "webhooks"])
+def test_a_longer_list_needs_no_more_queries(
+    admin: Client, kind: str, django_assert_max_num_queries: Any
+) -> None:
+    make = make_webhook if kind == "webhooks" else partial(make_rule, notify=True)
+    for _ in range(20):
+        make()
+    noted()
+    WebhookDelivery.objects.filter(pk__lte=5).update(state="dead")
+    with django_assert_max_num_queries(8):
+        items = admin.get(f"/api/v1/{kind}").json()["items"]
+    assert sum(item["waiting"] for item in items) == 15 and sum(item["dead"] for item in items) == 5
 
 
 def test_the_admin_checks_rules_as_the_api_does(admin: Client, camera: Camera) -> None:
