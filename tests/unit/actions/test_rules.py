@@ -325,6 +325,8 @@ def test_the_api_creates_changes_and_deletes_rules(
         ({"notify": False}, "notify"),
         ({"record": True, "min_duration_s": 2}, "record"),
         ({"recipients": ["nobody"]}, "recipients"),
+        ({"recipients": ["ada\0"]}, "recipients.0"),
+        ({"zone": "porch\0"}, "zone"),
         ({"cameras": ["nowhere"]}, "cameras"),
         ({"schedule": "at night"}, "schedule"),
         ({"max_per_hour": 0}, "max_per_hour"),

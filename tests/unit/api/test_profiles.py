@@ -70,6 +70,9 @@ def test_a_profile_is_created_listed_changed_and_deleted(
         ({"overrides": [{"processors": {f"p{at}": True for at in range(65)}}]}, "processors"),
         ({"overrides": [{"options": {"people": {"text": "x" * 20_000}}}]}, "options"),
         ({"overrides": [{"options": {"people": 7}}]}, "options"),
+        ({"overrides": [{"options": {"people": {"text": "\0"}}}]}, "options"),
+        ({"overrides": [{"options": {"people": {"a\0": 1}}}]}, "options"),
+        ({"overrides": [{"options": {"people": {"text": "\ud800"}}}]}, "options"),
         ({"overrides": [{"url": "rtsp://10.0.0.9/"}]}, "url"),
     ],
 )

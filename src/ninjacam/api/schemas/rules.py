@@ -19,7 +19,7 @@ Protect = Annotated[
 ]
 Notify = Annotated[StrictBool, Field(description="Send an e-mail when the event begins.")]
 Recipients = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=254)]],
+    list[Annotated[str, Field(min_length=1, max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$")]],
     Field(
         max_length=50,
         description="Names of users. Those of them who may replay the camera get an e-mail; empty: all users who may.",
