@@ -41,6 +41,7 @@ from ninjacam.models import (
 )
 from ninjacam.models.outbox import note_changed
 from ninjacam.models.profile import MAX_OVERRIDES, MAX_PROFILES, find_active
+from ninjacam.models.rule import MAX_RECIPIENTS, MAX_RULES
 from ninjacam.models.stream_fields import StreamFields
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.status import read_status
@@ -506,6 +507,9 @@ class RuleAdminForm(ConditionsForm, RuleModelForm):
         entered = super().clean() or {}
         if self.errors:
             return entered
+        if len(entered["recipients"]) > MAX_RECIPIENTS:
+            message = _("Use at most %(count)s users.") % {"count": MAX_RECIPIENTS}
+            raise forms.ValidationError({"recipients": message})
         if entered["recipients"]:
             entered["only_recipients"] = True
         elif entered["only_recipients"] and entered["notify"]:
@@ -531,6 +535,9 @@ class RuleAdmin(_OnRecord, RuleModelAdmin):
     list_display = ["name", "enabled", "record", "protect", "notify"]
     list_filter = ["enabled"]
     filter_horizontal = ["recipients"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and Rule.objects.count() < MAX_RULES
 
 
 @admin.register(WebhookDelivery)

@@ -2,14 +2,17 @@
 
 import json
 import smtplib
+from datetime import datetime
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
 from django.db import IntegrityError
 from django.test import Client
+from django.utils import timezone
 
 from ninjacam import events
 from ninjacam.actions.rule_actions import perform
@@ -19,7 +22,7 @@ from ninjacam.core.errors import NotFoundError
 from ninjacam.models import Camera, CameraGrant, Event, Rule, Segment, WebhookDelivery
 from ninjacam.models.conditions import EventConditions
 from ninjacam.models.outbox import OVER_LIMIT, note_begun, note_changed
-from ninjacam.models.rule import MAX_RULES
+from ninjacam.models.rule import MAX_RECIPIENTS, MAX_RULES
 from ninjacam.models.snapshot import snapshot_path
 from ninjacam.testing.clock import FakeClock
 from ninjacam.webhooks.outbox import Claimed, Outbox
@@ -110,6 +113,17 @@ def test_an_event_that_meets_the_conditions_later_is_recorded_then(camera: Camer
     note_changed(event, ["zones"])
     event.refresh_from_db()
     assert event.triggers_recording
+
+
+def test_schedules_are_in_the_zone_of_the_project_whatever_zone_a_request_has_activated(
+    settings: Any,
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    make_rule(notify=True, schedule="mon-sun 12:00-13:00")
+    noon = datetime(2026, 7, 1, 12, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    with timezone.override("Asia/Tokyo"):
+        noted(start_ns=int(noon.timestamp()) * S)
+    assert actions() == ["notify"]
 
 
 def test_the_recordings_of_the_event_are_protected(camera: Camera, caplog: pytest.LogCaptureFixture) -> None:
@@ -382,7 +396,8 @@ def test_a_longer_list_needs_no_more_queries(
     for _ in range(20):
         make()
     noted()
-    WebhookDelivery.objects.filter(pk__lte=5).update(state="dead")
+    some = WebhookDelivery.objects.order_by("pk").values_list("pk", flat=True)[:5]
+    WebhookDelivery.objects.filter(pk__in=list(some)).update(state="dead")
     with django_assert_max_num_queries(8):
         items = admin.get(f"/api/v1/{kind}").json()["items"]
     assert sum(item["waiting"] for item in items) == 15 and sum(item["dead"] for item in items) == 5
@@ -394,3 +409,9 @@ def test_the_admin_checks_rules_as_the_api_does(admin: Client, camera: Camera) -
     assert b"No camera" in admin.post(url, {**form, "cameras": "nowhere"}).content
     assert admin.post(url, {**form, "cameras": "door"}).status_code == 302
     assert Rule.objects.get().cameras == ["door"]
+    for _ in range(MAX_RULES):
+        make_rule(notify=True)
+    assert admin.get(url).status_code == 403
+    users = [User.objects.create_user(f"u{number}").pk for number in range(MAX_RECIPIENTS + 1)]
+    page = f"/admin/ninjacam/rule/{Rule.objects.earliest('pk').pk}/change/"
+    assert b"Use at most 50 users." in admin.post(page, {**form, "recipients": users}).content
