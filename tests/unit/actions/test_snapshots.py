@@ -139,6 +139,27 @@ def test_two_hosts_do_not_take_the_same_snapshot(door: Camera, clock: FakeClock)
     assert taker(clock, decode).tick()
 
 
+def test_a_process_that_is_killed_before_it_records_the_file_takes_the_snapshot_again(
+    door: Camera, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = noted()
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr("ninjacam.actions.snapshots.note_changed", die)
+        taker(clock, fake).tick()
+    event.refresh_from_db()
+    assert snapshot_path(event.pk).exists() and event.snapshot_ns is None
+    other = SnapshotTaker(get_settings(), clock=clock, decode=fake)
+    assert not other.tick(), "leased"
+    clock.advance(31)
+    assert other.tick()
+    event.refresh_from_db()
+    assert event.snapshot_ns == event.start_ns and Snapshot.objects.get().due_ns is None
+
+
 @pytest.mark.parametrize("jpeg", [b"", bytes(MAX_BYTES + 1)])
 def test_a_frame_that_cannot_be_decoded_or_is_too_large_is_given_up(
     door: Camera, clock: FakeClock, jpeg: bytes
