@@ -147,9 +147,11 @@ def test_a_process_that_is_killed_before_it_records_the_file_takes_the_snapshot_
     def die(*_: Any) -> None:
         raise SystemExit
 
-    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+    killed = taker(clock, fake)
+    with monkeypatch.context() as patched:
         patched.setattr("ninjacam.actions.snapshots.note_changed", die)
-        taker(clock, fake).tick()
+        with pytest.raises(SystemExit):
+            killed.tick()
     event.refresh_from_db()
     assert snapshot_path(event.pk).exists() and event.snapshot_ns is None
     other = SnapshotTaker(get_settings(), clock=clock, decode=fake)
