@@ -29,11 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ninjacam.core.processor_states import keep_states_in
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.processor_writer import ProcessorWriter
+    from ninjacam.vision.decoder_opening import decode_on
     from ninjacam.vision.process import VisionProcess
 
     confine(memory_bytes=resource.RLIM_INFINITY)  # Models map more address space than they use.
     keep_freed_frames()
     config = get_settings()
+    decode_on(config.decode)
 
     async def run() -> None:
         process = VisionProcess(
