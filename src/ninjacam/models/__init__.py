@@ -1,5 +1,5 @@
 """Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
-webhooks, profiles.
+values, webhooks, profiles.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -16,6 +16,7 @@ from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
+from ninjacam.models.value import ValueSeries, ValueSlot
 from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.models.zone import CameraZone
 
@@ -44,6 +45,8 @@ __all__ = [
     "Segment",
     "SegmentQuerySet",
     "Stream",
+    "ValueSeries",
+    "ValueSlot",
     "Webhook",
     "WebhookDelivery",
     "permission_name",

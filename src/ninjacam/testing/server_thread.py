@@ -52,10 +52,9 @@ class ServerThread(ABC):
         task.add_done_callback(lambda task: self._connections.pop(task).close())
 
     async def _run_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        # A client that goes away, or does not speak our protocol.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             await self._connected(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-            pass  # a client that goes away, or does not speak our protocol
 
     def _abort_connections(self) -> None:
         for writer in self._connections.values():
