@@ -82,7 +82,7 @@ class DecodedFrame:
 class Decoder:
     """Decodes access units, without a frame of delay unless the stream itself reorders. Thread: one.
 
-    If the hardware fails at a key frame that software decodes, software goes on. `software_reason`: why the hardware
+    If the hardware fails at a key frame that software decodes, software takes over. `software_reason`: why the hardware
     that the settings name does not decode; "" if it does, or if they name none.
     """
 
