@@ -95,7 +95,8 @@ def _notify(rule: Rule, event: Event, claimed: Claimed) -> None:
         message.send()
     except OSError as error:  # Also each SMTPException. Its text may contain addresses.
         raise DeliveryError(
-            f"The mail server did not accept the e-mail ({type(error).__name__}). Check the settings EMAIL_*."
+            f"The mail server did not accept the e-mail ({type(error).__name__}). Check the settings EMAIL_*, or "
+            "NINJACAM_EMAIL of `ninjacam serve`."
         ) from error
     record(RuleActor(rule), "rule.notify", event.slug, event=event.pk, recipients=len(addresses))
 

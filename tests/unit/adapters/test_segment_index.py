@@ -18,10 +18,11 @@ from ninjacam.adapters.segment_index import DatabaseIndex
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.packets import Codec
+from ninjacam.core.processor_values import Summary
 from ninjacam.engine.bitrates import BitrateChange
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.retention import Disk, RetentionRules
-from ninjacam.models import Camera, Event, Segment, Snapshot
+from ninjacam.models import Camera, Event, Segment, Snapshot, ValueSeries, ValueSlot
 from ninjacam.models.snapshot import snapshot_path
 from ninjacam.recordings import segments
 from ninjacam.testing.clock import FakeClock
@@ -544,3 +545,19 @@ def test_the_bitrate_of_the_last_hour_is_compared_with_the_same_hour_of_earlier_
                 )
     found = DatabaseIndex(root, RetentionRules(), clock=clock).compare_bitrates()
     assert found == {"door": BitrateChange(13_333, 26_667), "yard": BitrateChange(26_667, 26_667)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_old_values_are_merged_and_older_ones_deleted(root: Path) -> None:
+    camera = Camera.objects.create(slug="door", url="rtsp://127.0.0.1/x")
+    series = ValueSeries.objects.of_names(camera, "people", ["inside", "gone"])
+    now_s = int(time.time())
+    for age_days, name in ((31, "gone"), (31, "inside"), (5, "inside"), (1, "inside")):
+        start_s = (now_s - age_days * 86_400) // 300 * 300
+        slots = {start_s + at_s: {name: Summary(1, 1, 1, 1)} for at_s in range(0, 60, 10)}
+        ValueSlot.objects.put(series, slots)
+    index(root).retain()
+    assert list(ValueSeries.objects.values_list("name", flat=True)) == ["inside"]
+    assert sorted(ValueSlot.objects.values_list("count", flat=True)) == [1] * 6 + [6]
+    index(root, days=3).retain()
+    assert ValueSlot.objects.count() == 6

@@ -9,7 +9,7 @@ def keep_choice(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ninjacam', '0020_rules'),
+        ('ninjacam', '0021_values'),
     ]
 
     operations = [
