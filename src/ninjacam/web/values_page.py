@@ -54,7 +54,8 @@ def show_values(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
     span = request.GET.get("span", "")
     span = span if span in SPANS else DEFAULT_SPAN
     end = timezone.now()
-    start_ns, end_ns = to_ns(end - SPANS[span][0]), to_ns(end)
+    start = end - SPANS[span][0]
+    start_ns, end_ns = to_ns(start), to_ns(end)
     context = {
         "camera": camera,
         "processors": processors,
@@ -65,6 +66,8 @@ def show_values(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
             draw_graph(each, read_values(each, start_ns, end_ns, MAX_POINTS), start_ns, end_ns)
             for each in series.filter(processor=processor)[:MAX_GRAPHS]
         ],
+        "start": start,
+        "end": end,
         "width": WIDTH,
         "height": HEIGHT,
     }
