@@ -107,6 +107,22 @@ def test_an_object_of_many_colors_has_at_most_three() -> None:
     assert len(found) == 3 and set(found) < {"red", "blue", "yellow", "black"}
 
 
+def test_an_object_without_a_main_color_has_one() -> None:
+    image = draw_scene("lawn")
+    names = list(PAINT)
+    for number in range(144):
+        x, y = number % 12 / 12, number // 12 / 12
+        fill(image, x, y, x + 1 / 12, y + 1 / 12, PAINT[names[number % 11]])
+    assert len(find_colors(finish(image), BOX)) == 1
+
+
+def test_a_neighbor_at_the_edge_of_the_box_does_not_count() -> None:
+    image = draw_scene("lawn")
+    fill(image, 0.22, 0, 1, 1, PAINT["red"])
+    fill(image, 0, 0, 0.22, 1, PAINT["blue"])
+    assert find_colors(finish(image), BOX) == ["red"]
+
+
 def test_an_object_that_fills_the_frame_has_its_color() -> None:
     assert find_colors(finish(np.full((90, 160, 3), PAINT["orange"], np.float32)), (0, 0, 1, 1)) == ["orange"]
 
