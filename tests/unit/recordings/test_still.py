@@ -85,7 +85,7 @@ def test_the_preceding_key_frame_is_cheaper(tmp_path: Path) -> None:
 
 
 def test_the_colors_are_those_of_the_object_in_the_box(tmp_path: Path) -> None:
-    jpeg = cv2.imencode(".jpg", car("lawn", "red"))[1].tobytes()
+    jpeg = cv2.imencode(".jpg", cv2.resize(car("lawn", "red"), (640, 360)))[1].tobytes()
     packets = [
         packet._replace(codec=Codec.MJPEG, data=jpeg, flags=Flags.KEY) for packet in encode_stamped(25)
     ]
