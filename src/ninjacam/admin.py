@@ -42,6 +42,7 @@ from ninjacam.models import (
 )
 from ninjacam.models.outbox import note_changed
 from ninjacam.models.profile import MAX_OVERRIDES, MAX_PROFILES, find_active
+from ninjacam.models.rule import MAX_RECIPIENTS, MAX_RULES
 from ninjacam.models.stream_fields import StreamFields
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.status import read_status
@@ -502,6 +503,7 @@ class RuleAdminForm(ConditionsForm, RuleModelForm):
             "protect",
             "notify",
             "recipients",
+            "only_recipients",
             "max_per_hour",
             "cameras",
             "kinds",
@@ -517,6 +519,19 @@ class RuleAdminForm(ConditionsForm, RuleModelForm):
         entered = super().clean() or {}
         if self.errors:
             return entered
+        if len(entered["recipients"]) > MAX_RECIPIENTS:
+            message = _("Use at most %(count)s users.") % {"count": MAX_RECIPIENTS}
+            raise forms.ValidationError({"recipients": message})
+        if entered["recipients"]:
+            entered["only_recipients"] = True
+        elif entered["only_recipients"] and entered["notify"]:
+            raise forms.ValidationError(
+                {
+                    "recipients": _(
+                        "Choose recipients, or clear “only these recipients” to write to all users."
+                    )
+                }
+            )
         draft = Rule.objects.get(pk=self.instance.pk) if self.instance.pk else Rule()
         fields = {name: entered[name] for name in self.Meta.fields}
         try:
@@ -532,6 +547,9 @@ class RuleAdmin(_OnRecord, RuleModelAdmin):
     list_display = ["name", "enabled", "record", "protect", "notify"]
     list_filter = ["enabled"]
     filter_horizontal = ["recipients"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and Rule.objects.count() < MAX_RULES
 
 
 @admin.register(WebhookDelivery)

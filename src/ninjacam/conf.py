@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from ninjacam.core.decode_devices import DECODE_DEVICES, SOFTWARE
 from ninjacam.core.errors import ConfigError
 from ninjacam.engine.retention import RetentionRules
 from ninjacam.sources.publish import PublishPorts
@@ -45,7 +46,8 @@ class Settings:
 
     `processors_module`: name of the module in each app that contains processors. `reload`: import it again when
     it is saved; default DEBUG. `vision_workers`: number of processes that run user code. `cameras_per_capture`:
-    number of cameras in one capture process.
+    number of cameras in one capture process. `decode`: the device that decodes video: "software", "cuda", "vaapi",
+    "qsv", or "auto" for the first of these that works.
 
     `allowed_networks`: CIDR networks of cameras; empty allows all but link-local addresses.
     `files_dir`: the directory of `file:` cameras; if empty, none can be added.
@@ -76,6 +78,7 @@ class Settings:
     reload: bool = False
     vision_workers: int = field(default_factory=_default_workers)
     cameras_per_capture: int = 16
+    decode: str = SOFTWARE
     allowed_networks: tuple[str, ...] = ()
     files_dir: str = ""
     export_bytes_per_user: int = 20 << 30
@@ -161,6 +164,15 @@ def _count(least: int, most: int) -> Callable[[Any], int]:
     return parse
 
 
+def _one_of(names: tuple[str, ...]) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return str(value)
+
+    return parse
+
+
 def _seconds(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
         raise ValueError("a number of seconds greater than 0")
@@ -189,6 +201,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "reload": _flag,
     "vision_workers": _count(1, 64),
     "cameras_per_capture": _count(1, 256),
+    "decode": _one_of(DECODE_DEVICES),
     "allowed_networks": _networks,
     "files_dir": _text,
     "export_bytes_per_user": _count(1, 1 << 60),
@@ -212,7 +225,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-FROM_ENVIRONMENT = ("RTMP_PORT", "RTSP_PORT", "TLS", "TLS_CERTIFICATE", "TLS_KEY")
+FROM_ENVIRONMENT = ("DECODE", "RTMP_PORT", "RTSP_PORT", "TLS", "TLS_CERTIFICATE", "TLS_KEY")
 """Keys that `NINJACAM_<key>` in the environment overrides: `serve` passes its options to its processes this way.
 """
 

@@ -1,5 +1,5 @@
-"""Writes what the processors of a vision worker create: events, their changes, and states. A slow database delays no
-frame, because a thread of its own writes.
+"""Writes what the processors of a vision worker create: events, their changes, states and values. A slow database
+delays no frame, because a thread of its own writes.
 
 An event is written in one transaction with the states that its camera's processors have saved before it, and later
 states are written after it. So a process that is killed at any moment leaves states and events that match: the state
@@ -30,7 +30,8 @@ from ninjacam.auth import LocalOperator
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import InvalidError, LimitError, NinjacamError
-from ninjacam.models import Camera, ProcessorState
+from ninjacam.core.processor_values import Slots, ValueCollector
+from ninjacam.models import Camera, ProcessorState, ValueSeries, ValueSlot
 from ninjacam.models.event import PROCESSOR
 from ninjacam.models.foreign_keys import check_foreign_keys
 
@@ -47,6 +48,7 @@ MAX_CARRIED_BYTES: Final = 16 << 20
 MAX_STATE_BYTES = 256 << 10
 SAVE_EVERY_S = 1.0
 """A state that is saved with each frame is written this often, unless an event needs it."""
+WRITE_VALUES_EVERY_S = 10.0
 LOG_EVERY_NS = 1_000_000_000
 RETRY_S = 1.0
 
@@ -65,14 +67,23 @@ class _Waiting(NamedTuple):
 
 
 class ProcessorWriter:
-    """A sink for `ninjacam.events`, and a `StateStore`. `put` and `save` never wait. Call `close` at the end."""
+    """A sink for `ninjacam.events` and for values, and a `StateStore`. `put`, `save` and `add_values` never wait. Call
+    `close` at the end.
+    """
 
     def __init__(
-        self, write: Write | None = None, *, retry_s: float = RETRY_S, save_every_s: float = SAVE_EVERY_S
+        self,
+        write: Write | None = None,
+        *,
+        retry_s: float = RETRY_S,
+        save_every_s: float = SAVE_EVERY_S,
+        write_values_every_s: float = WRITE_VALUES_EVERY_S,
     ) -> None:
         self._write = write or _write_event
         self._retry_s = retry_s
         self._save_every_s = save_every_s
+        self._write_values_every_s = write_values_every_s
+        self._values = ValueCollector()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(MAX_WAITING + MAX_ENDS)
         self._states: dict[_Key, str] = {}
         """The newest states that are not written yet, as JSON."""
@@ -136,8 +147,17 @@ class ProcessorWriter:
             self._states[camera, processor] = encoded
             self._free.add((camera, processor))
         if is_first:
-            with contextlib.suppress(queue.Full):  # The thread has work, so it is awake.
-                self._waiting.put_nowait(_WAKE)
+            self._wake()
+
+    def add_values(self, camera: str, processor: str, captured_ns: int, values: Mapping[str, float]) -> None:
+        """Add the values of one frame, captured at this time of the wall clock."""
+        if self._values.add(camera, processor, captured_ns, values):
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let the thread find that states or values wait."""
+        with contextlib.suppress(queue.Full):  # The thread has work, so it is awake.
+            self._waiting.put_nowait(_WAKE)
 
     def close(self, timeout_s: float) -> None:
         """Wait up to this time until everything is written."""
@@ -149,7 +169,7 @@ class ProcessorWriter:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        wrote_ns = SYSTEM_CLOCK.monotonic_ns()
+        wrote_ns = wrote_values_ns = SYSTEM_CLOCK.monotonic_ns()
         while True:
             waiting = self._next()
             if waiting is not None and waiting is not _WAKE:
@@ -161,15 +181,21 @@ class ProcessorWriter:
             if waiting is None or now_ns - wrote_ns >= self._save_every_s * 1e9:
                 wrote_ns = now_ns
                 self._written(self._write_free_states)
+            if self._values and (
+                waiting is None or now_ns - wrote_values_ns >= self._write_values_every_s * 1e9
+            ):
+                wrote_values_ns = now_ns
+                self._written(self._write_values)
             if waiting is None:
                 return
 
     def _next(self) -> _Waiting | None:
-        """Return the next event, or _WAKE if there is none for a while and states wait."""
+        """Return the next event, or _WAKE if there is none for a while and states or values wait."""
         with self._lock:
             has_states = bool(self._states)
+        timeout_s = self._save_every_s if has_states else self._write_values_every_s if self._values else None
         try:
-            return self._waiting.get(timeout=self._save_every_s if has_states else None)
+            return self._waiting.get(timeout=timeout_s)
         except queue.Empty:
             return _WAKE
 
@@ -218,6 +244,25 @@ class ProcessorWriter:
                 raise
             except DatabaseError:  # It must not hold up the states of others.
                 logger.exception("%s: the state of %s cannot be written", *key)
+
+    def _write_values(self) -> None:
+        """Raises: OperationalError, InterfaceError: the database is unavailable; what is not written remains."""
+        slots = self._values.take()
+        by_processor: dict[_Key, Slots] = {}
+        for key, summaries in slots.items():
+            by_processor.setdefault((key.camera, key.processor), {})[key] = summaries
+        for (camera, processor), some in by_processor.items():
+            try:
+                with transaction.atomic():
+                    _write_slots(camera, processor, some)
+                    check_foreign_keys()
+            except (OperationalError, InterfaceError):
+                self._values.give_back(slots)
+                raise
+            except DatabaseError:  # It must not hold up the values of others.
+                logger.exception("%s: the values of %s cannot be written", camera, processor)
+            for key in some:
+                del slots[key]
 
     def _forget(self, states: Mapping[_Key, str]) -> None:
         """Forget states that are written, unless newer ones wait."""
@@ -281,3 +326,13 @@ def _write_state(camera: str, processor: str, state: Any) -> None:
         ProcessorState.objects.filter(camera=row, processor=processor).delete()
     else:
         ProcessorState.objects.update_or_create(camera=row, processor=processor, defaults={"state": state})
+
+
+def _write_slots(camera: str, processor: str, slots: Slots) -> None:
+    """Raises: DatabaseError."""
+    row = Camera.objects.filter(slug=camera).first()
+    if row is None:
+        return
+    names = {name for summaries in slots.values() for name in summaries}
+    series = ValueSeries.objects.of_names(row, processor, names)
+    ValueSlot.objects.put(series, {key.start_s: summaries for key, summaries in slots.items()})

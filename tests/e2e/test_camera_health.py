@@ -23,8 +23,9 @@ FINDINGS = {
     "slow": ["frame_rate", "key_frame_interval"],
     "late": ["clock_offset"],
     "garbage": [],
-    "dark": ["black"],
+    "dark": ["black", "software_decoding"],
 }
+"""The wheels of PyAV have no VA-API, so software decodes, and says so."""
 
 
 def clip(width: int, height: int, bitrate_bps: int, *, fps: int = 25, gop: int = 25) -> Clip:
@@ -59,7 +60,8 @@ def cameras() -> Iterator[FakeRtspCamera]:
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory, cameras: FakeRtspCamera) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("health") / "data", workers=1) as product:
+    data, decode = tmp_path_factory.mktemp("health") / "data", {"NINJACAM_DECODE": "vaapi"}
+    with Product(data, workers=1, environment=decode) as product:
         for slug in FINDINGS:
             transport = ["--transport=udp"] if slug == "lossy-udp" else []
             product.add_camera(slug, cameras.url(f"/{slug}"), *transport)
@@ -135,6 +137,12 @@ def test_commands_show_the_findings(observed: Product) -> None:
     assert "few frames +1" in line
     assert "The camera's clock is 1 h 2 min behind. Enable NTP" in observed.cli("show", "late")
     assert "WARN  camera late: The camera's clock is 1 h 2 min behind." in observed.cli("doctor", check=False)
+
+
+def test_doctor_and_log_say_why_software_decodes(observed: Product) -> None:
+    why = "PyAV's FFmpeg cannot decode h264 on vaapi."
+    assert f"camera dark: The video is decoded in software: {why}" in observed.cli("doctor", check=False)
+    assert observed.output.count(f"h264 video is decoded in software: {why}") == 1
 
 
 def test_metrics_have_the_figures(observed: Product) -> None:

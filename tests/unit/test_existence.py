@@ -24,6 +24,7 @@ from ninjacam.models import (
     ProfileOverride,
     PublishKey,
     Segment,
+    ValueSeries,
 )
 from ninjacam.models.snapshot import snapshot_path
 from tests.unit.conftest import signed_in, with_token
@@ -69,6 +70,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
     export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
     grant = CameraGrant.objects.create(camera=camera, user=admin_user, role="view")
     CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
+    ValueSeries.objects.create(camera=camera, processor="edges", name="area")
     ProfileOverride.objects.create(
         profile=Profile.objects.create(name="away"), camera=camera, record="always"
     )

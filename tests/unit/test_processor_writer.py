@@ -10,10 +10,11 @@ from django.db import IntegrityError, OperationalError
 from ninjacam import events, processor_writer
 from ninjacam.actions.events import EventInput
 from ninjacam.core.errors import InvalidError
-from ninjacam.models import Camera, Event, ProcessorState
+from ninjacam.models import Camera, Event, ProcessorState, ValueSeries, ValueSlot
 from ninjacam.processor_writer import ProcessorWriter
 from tests.harness.processes import wait_until
 
+NS = 10**9
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -210,3 +211,66 @@ def test_a_state_that_the_database_refuses_does_not_hold_up_others(
     states.close(5)
     assert ProcessorState.objects.get().processor == "good"
     assert caplog.text.count("the state of bad cannot be written") == 1
+
+
+@pytest.mark.usefixtures("camera")
+def test_values_are_written_at_intervals_and_at_the_end() -> None:
+    writer = ProcessorWriter(write_values_every_s=0.02)
+    try:
+        writer.add_values("gate", "people", 20 * NS, {"inside": 2.0})
+        wait_until(ValueSlot.objects.exists, 5, "the slot")
+    finally:
+        writer.close(5)
+    writer = ProcessorWriter()
+    writer.add_values("gate", "people", 25 * NS, {"inside": 5.0, "outside": 1.0})
+    writer.add_values("nowhere", "people", 25 * NS, {"inside": 5.0})
+    writer.close(5)
+    found = ValueSlot.objects.order_by("series__name").values_list(
+        "series__name", "start_s", "minimum", "maximum", "total", "count"
+    )
+    assert list(found) == [("inside", 20, 2, 5, 7, 2), ("outside", 20, 1, 1, 1, 1)]
+
+
+@pytest.mark.usefixtures("camera")
+def test_values_wait_for_the_database_and_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    Camera.objects.create(slug="yard", url="rtsp://127.0.0.1/y")
+    failed, real = threading.Event(), processor_writer._write_slots
+
+    def write(camera: str, *arguments: Any) -> None:
+        if camera == "yard" and not failed.is_set():
+            failed.set()
+            raise OperationalError
+        real(camera, *arguments)
+
+    monkeypatch.setattr(processor_writer, "_write_slots", write)
+    writer = ProcessorWriter(write_values_every_s=0.02)
+    try:
+        writer.add_values("gate", "people", 20 * NS, {"inside": 2.0})
+        writer.add_values("yard", "people", 20 * NS, {"inside": 2.0})
+        assert failed.wait(5)
+        writer.add_values("yard", "people", 20 * NS, {"inside": 3.0})
+    finally:
+        writer.close(5)
+    counts = ValueSeries.objects.order_by("camera__slug").values_list("camera__slug", "slots__count")
+    assert list(counts) == [("gate", 1), ("yard", 2)]
+
+
+@pytest.mark.usefixtures("camera")
+def test_values_that_the_database_refuses_do_not_hold_up_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Camera.objects.create(slug="yard", url="rtsp://127.0.0.1/y")
+    real = processor_writer._write_slots
+
+    def write(camera: str, *arguments: Any) -> None:
+        real(camera, *arguments)
+        if camera == "gate":
+            raise IntegrityError
+
+    monkeypatch.setattr(processor_writer, "_write_slots", write)
+    writer = ProcessorWriter()
+    for slug in ("gate", "yard"):
+        writer.add_values(slug, "people", 20 * NS, {"inside": 2.0})
+    writer.close(5)
+    assert list(ValueSeries.objects.values_list("camera__slug", flat=True)) == ["yard"]
+    assert "gate: the values of people cannot be written" in caplog.text

@@ -29,6 +29,7 @@ from ninjacam.models import (
     Rule,
     Segment,
     Stream,
+    ValueSeries,
     Webhook,
     WebhookDelivery,
 )
@@ -89,6 +90,7 @@ BODIES: dict[str, Any] = {
 QUERIES = {
     "list_annotations": urlencode({"camera": "door", "start": HOUR_AGO, "end": NOW}),
     "delete_recordings": "camera=gone",
+    "get_values": "processor=edges&name=area",
 }
 
 OF_DEVICES = {
@@ -146,6 +148,7 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     grant = CameraGrant.objects.get()
     Stream.objects.create(camera=camera, name="sub", url="rtsp://10.0.0.5/stream2")
     CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
+    ValueSeries.objects.create(camera=camera, processor="edges", name="area")
     token = ApiToken.objects.create(user=admin_user, name="t", prefix="abc", scopes=["*"])
     recording = Segment.objects.create(
         slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=NOW_NS - 10**11,

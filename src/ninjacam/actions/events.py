@@ -5,7 +5,6 @@ and deleting a protected one, also requires `export`.
 """
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -20,6 +19,7 @@ from ninjacam.auth import Actor, Principal
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConflictError, InvalidError, LimitError
+from ninjacam.core.json_values import MAX_DEPTH, is_plain
 from ninjacam.core.rates import RateLimit
 from ninjacam.core.sightings import Sighting
 from ninjacam.engine.events import RULES
@@ -30,7 +30,6 @@ from ninjacam.models.snapshot import remove_snapshots
 from ninjacam.queries.cameras import get_camera, get_recorded
 
 MAX_DATA_BYTES = 4096
-MAX_DEPTH = 8
 AHEAD_NS = 60 * 10**9
 """Maximum nanoseconds by which a start may be in the future, because clients' clocks differ."""
 MAX_ONGOING = 100
@@ -256,26 +255,13 @@ def _check_span(start_ns: int, end_ns: int | None) -> None:
 
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
     """Return the data. Raises: InvalidError: too large, or not storable in every database."""
-    if not _is_plain(data, MAX_DEPTH):
+    if not is_plain(data):
         raise InvalidError.of(
             "data", _("Use plain values, nested at most %(depth)s levels deep.") % {"depth": MAX_DEPTH}
         )
     if len(json.dumps(data).encode()) > MAX_DATA_BYTES:
         raise InvalidError.of("data", _("The maximum is %(most)s bytes.") % {"most": MAX_DATA_BYTES})
     return data
-
-
-def _is_plain(value: Any, depth: int) -> bool:
-    match value:
-        case str():
-            return not re.search("[\0\ud800-\udfff]", value)
-        case float():
-            return math.isfinite(value)
-        case dict():
-            return depth > 0 and all(_is_plain(k, 0) and _is_plain(v, depth - 1) for k, v in value.items())
-        case list():
-            return depth > 0 and all(_is_plain(each, depth - 1) for each in value)
-    return True
 
 
 def _source(actor: Actor) -> str:

@@ -15,6 +15,7 @@ from ninjacam.actions.audit import audited, record
 from ninjacam.actions.child_processes import UserSlots, run_module
 from ninjacam.auth import Actor
 from ninjacam.core.errors import InvalidError
+from ninjacam.core.json_values import MAX_DEPTH, is_plain
 from ninjacam.core.options import MAX_VALUES_BYTES
 from ninjacam.models import Camera
 from ninjacam.queries.processor_options import ProcessorOptions, get_options
@@ -44,6 +45,10 @@ def set_options(actor: Actor, slug: str, processor: str, changes: Mapping[str, A
         encoded = json.dumps(question, allow_nan=False).encode()
     except (ValueError, RecursionError) as exc:
         raise InvalidError.of("values", _("The values cannot be written as JSON.")) from exc
+    if not is_plain(changes):
+        raise InvalidError.of(
+            "values", _("Use plain values, nested at most %(depth)s levels deep.") % {"depth": MAX_DEPTH}
+        )
     if len(encoded) > MAX_VALUES_BYTES:
         raise InvalidError.of(
             "values", _("Options have at most %(size)d KB.") % {"size": MAX_VALUES_BYTES >> 10}

@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from ninjacam.actions.audit import audited, record
 from ninjacam.actions.validation import invalid
 from ninjacam.auth import Actor
-from ninjacam.core.errors import ConflictError, InvalidError, QuotaError
+from ninjacam.core.errors import ConflictError, InvalidError, NotFoundError, QuotaError
 from ninjacam.models import ActiveProfile, Camera, Profile, ProfileOverride
+from ninjacam.models.foreign_keys import check_foreign_keys, lock_for_deletion
 from ninjacam.models.profile import MAX_OVERRIDES, MAX_PROFILES, choose, find_active, follow_schedules
 from ninjacam.queries.profiles import get_profile, require_profiles
 
@@ -58,6 +59,8 @@ def update_profile(actor: Actor, name: str, fields: ProfileFields) -> Profile:
     is in use.
     """
     with transaction.atomic():
+        # Must precede reading it: otherwise saving would add a profile again that is deleted in between.
+        Profile.objects.select_for_update().filter(name=name).first()
         profile = _save(get_profile(actor, name, "change"), fields)
     record(actor, "profile.update", name, fields=sorted(fields))
     return get_profile(actor, profile.name, "change")
@@ -66,7 +69,10 @@ def update_profile(actor: Actor, name: str, fields: ProfileFields) -> Profile:
 @audited
 def delete_profile(actor: Actor, name: str) -> None:
     """Delete a profile. If it was activated, the schedules decide. Raises: NotFoundError, ForbiddenError."""
-    get_profile(actor, name, "delete").delete()
+    with transaction.atomic():
+        profile = get_profile(actor, name, "delete")
+        lock_for_deletion(profile)
+        profile.delete()
     record(actor, "profile.delete", name)
 
 
@@ -82,7 +88,12 @@ def activate_profile(actor: Actor, name: str | None, until: datetime | None = No
     now = timezone.now()
     if until is not None and until <= now:
         raise InvalidError.of("until", _("Use a time in the future."))
-    until = choose(profile, now, until).until
+    try:
+        with transaction.atomic():
+            until = choose(profile, now, until).until
+            check_foreign_keys()
+    except IntegrityError as error:  # It has been deleted since it was read.
+        raise NotFoundError(_("No profile “%(name)s”.") % {"name": name}) from error
     record(actor, "profile.activate", name or "", until=until)
     return find_active(now)
 
@@ -115,8 +126,13 @@ def _save(profile: Profile, fields: ProfileFields) -> Profile:
         ) from error
     if "overrides" in fields:
         overrides = _make_overrides(profile, fields["overrides"])
-        profile.overrides.all().delete()
-        ProfileOverride.objects.bulk_create(overrides)
+        try:
+            with transaction.atomic():
+                profile.overrides.all().delete()
+                ProfileOverride.objects.bulk_create(overrides)
+                check_foreign_keys()
+        except IntegrityError as error:
+            raise ConflictError(_("A camera of the profile was deleted. Reload, and try again.")) from error
     return profile
 
 

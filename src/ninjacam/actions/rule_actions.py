@@ -6,12 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, get_connection
+from django.core.validators import validate_email
 from django.template.defaultfilters import date
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -76,7 +79,9 @@ def _protect(rule: Rule, event: Event) -> None:
 def _notify(rule: Rule, event: Event, claimed: Claimed) -> None:
     """Raises: DeliveryError."""
     camera = Camera.objects.filter(slug=event.slug).first() if event.slug else None
-    addresses = list(_addresses(rule, event, camera))[:MAX_RECIPIENTS]
+    addresses = list(islice(_addresses(rule, event, camera), MAX_RECIPIENTS))
+    if not addresses and rule.only_recipients and not rule.recipients.exists():
+        raise DeliveryError("The recipients of this rule were deleted. Choose others.", is_final=True)
     if not addresses:
         raise DeliveryError(
             "No recipient of this rule has an e-mail address and may replay the camera. Change the recipients.",
@@ -90,7 +95,8 @@ def _notify(rule: Rule, event: Event, claimed: Claimed) -> None:
         message.send()
     except OSError as error:  # Also each SMTPException. Its text may contain addresses.
         raise DeliveryError(
-            f"The mail server did not accept the e-mail ({type(error).__name__}). Check the settings EMAIL_*."
+            f"The mail server did not accept the e-mail ({type(error).__name__}). Check the settings EMAIL_*, or "
+            "NINJACAM_EMAIL of `ninjacam serve`."
         ) from error
     record(RuleActor(rule), "rule.notify", event.slug, event=event.pk, recipients=len(addresses))
 
@@ -99,17 +105,27 @@ def _addresses(rule: Rule, event: Event, camera: Camera | None) -> Iterator[str]
     """Yield the addresses of the recipients who may read the event, each once."""
     model: Any = get_user_model()
     field = model.get_email_field_name()
-    users: list[AbstractBaseUser] = list(rule.recipients.all()) or list(
-        model._default_manager.filter(is_active=True).order_by("pk")[:MAX_USERS]
-    )
+    users: list[AbstractBaseUser] = list(rule.recipients.all())
+    if not users and not rule.only_recipients:
+        users = list(model._default_manager.filter(is_active=True).order_by("pk")[:MAX_USERS])
     load_grants(users)
     seen = set()
     for user in users:
         address = str(getattr(user, field, "") or "").strip()
-        reads = may(user, Role.REPLAY, camera) if camera is not None else may_all(user, "replay_camera")
-        if address and reads and address not in seen:
+        if address in seen or not _is_address(address):
+            continue
+        if may(user, Role.REPLAY, camera) if camera is not None else may_all(user, "replay_camera"):
             seen.add(address)
             yield address
+
+
+def _is_address(text: str) -> bool:
+    """Return whether Django can send to it. An invalid address would prevent the e-mail to all others."""
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _message(event: Event, camera: Camera | None, claimed: Claimed) -> EmailMessage:

@@ -3,15 +3,15 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
 from ninjacam.actions.conditions import ConditionFields, check_conditions
 from ninjacam.auth import Actor
-from ninjacam.core.errors import InvalidError, QuotaError
+from ninjacam.core.errors import InvalidError, NotFoundError, QuotaError
 from ninjacam.models import Rule
-from ninjacam.models.foreign_keys import lock_for_deletion
+from ninjacam.models.foreign_keys import check_foreign_keys, lock_for_deletion
 from ninjacam.models.rule import MAX_RECIPIENTS, MAX_RULES
 from ninjacam.queries.rules import require_rules
 
@@ -41,12 +41,16 @@ def create_rule(actor: Actor, fields: RuleFields) -> Rule:
 
 @audited
 def update_rule(actor: Actor, rule: Rule, fields: RuleFields) -> Rule:
-    """Change the fields in `fields`. Raises: ForbiddenError, InvalidError."""
+    """Change the fields in `fields`. Raises: ForbiddenError, InvalidError; NotFoundError: it was deleted."""
     require_rules(actor, "change")
     with transaction.atomic():
-        _save(rule, fields)
-    record(actor, "rule.update", str(rule.pk), name=rule.name, fields=sorted(fields))
-    return rule
+        # Others may have changed or deleted it since it was read.
+        present = Rule.objects.select_for_update().filter(pk=rule.pk).first()
+        if present is None:
+            raise NotFoundError(_("No rule %(id)s.") % {"id": rule.pk})
+        _save(present, fields)
+    record(actor, "rule.update", str(present.pk), name=present.name, fields=sorted(fields))
+    return present
 
 
 @audited
@@ -70,10 +74,17 @@ def assign_rule(rule: Rule, fields: RuleFields) -> None:
 
 def _save(rule: Rule, fields: RuleFields) -> Rule:
     """Raises: InvalidError."""
+    if "recipients" in fields:
+        rule.only_recipients = bool(fields["recipients"])
     assign_rule(rule, fields)
     rule.save()
     if "recipients" in fields:
-        rule.recipients.set(_users(fields["recipients"]))
+        try:
+            with transaction.atomic():
+                rule.recipients.set(_users(fields["recipients"]))
+                check_foreign_keys()
+        except IntegrityError as error:
+            raise InvalidError.of("recipients", _("A user was deleted. Reload, and try again.")) from error
     return rule
 
 

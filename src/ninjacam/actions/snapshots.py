@@ -19,7 +19,7 @@ from ninjacam.core.colors import to_color_bits
 from ninjacam.core.errors import DecodeError, NotFoundError
 from ninjacam.models import Event, Segment, Snapshot
 from ninjacam.models.outbox import note_changed
-from ninjacam.models.snapshot import remove_snapshots, snapshot_path
+from ninjacam.models.snapshot import UNFINISHED, remove_snapshots, snapshot_path
 from ninjacam.recordings.frame_lookup import TOLERANCE_NS, StillPlace, find_still
 from ninjacam.recordings.segments import INDEX_LATE_NS
 
@@ -88,10 +88,13 @@ class SnapshotTaker:
         jpeg, bits = (b"", 0) if place is None else self._decode(place, MAX_WIDTH_PX, event.box)
         if 0 < len(jpeg) <= MAX_BYTES and Snapshot.objects.make_room(self._max_bytes() - len(jpeg)):
             self._store(event, at_ns, jpeg, bits or None)
-        # The event may have ended meanwhile, and have requested another one.
         is_early = place is None and self._clock.wall_ns() < at_ns + GIVE_UP_NS and row.taken_ns != at_ns
-        due_ns = self._clock.wall_ns() + RETRY_NS if is_early else None
-        Snapshot.objects.filter(pk=row.pk, due_ns=lease_ns).update(due_ns=due_ns)
+        # Otherwise the event has ended meanwhile, and has requested another one.
+        held = Snapshot.objects.filter(pk=row.pk, due_ns=lease_ns)
+        if is_early:
+            held.update(due_ns=self._clock.wall_ns() + RETRY_NS)
+        elif not held.filter(taken_ns=None).delete()[0]:  # Most events of a camera may have no image.
+            held.update(due_ns=None)
 
     def _find(self, slug: str, at_ns: int) -> StillPlace | None:
         since_ns = at_ns - TOLERANCE_NS - INDEX_LATE_NS
@@ -113,7 +116,7 @@ class SnapshotTaker:
 
     def _store(self, event: Event, at_ns: int, jpeg: bytes, color_bits: int | None) -> None:
         path = snapshot_path(event.pk)
-        part = path.with_suffix(".part")
+        part = path.with_suffix(UNFINISHED)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             part.write_bytes(jpeg)
@@ -135,6 +138,9 @@ class SnapshotTaker:
 
 def read_snapshot(event: Event) -> bytes:
     """Return the JPEG. The caller checks the permission. Raises: NotFoundError: the event has none."""
+    if event.snapshot_ns is None:
+        # A file may belong to an event of another camera, if the database was restored and gives its number again.
+        raise NotFoundError("The event has no snapshot.")
     try:
         return snapshot_path(event.pk).read_bytes()
     except OSError as exc:

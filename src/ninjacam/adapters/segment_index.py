@@ -29,8 +29,9 @@ from ninjacam.engine.retention import (
     is_filled_by_others,
     plan_retention,
 )
-from ninjacam.models import Camera, Event, Segment, Snapshot
+from ninjacam.models import Camera, Event, Segment, Snapshot, ValueSeries
 from ninjacam.models.snapshot import remove_snapshots
+from ninjacam.models.value import THIN_AFTER_S
 from ninjacam.recordings import segments
 from ninjacam.recordings.layout import iter_paths, slug_of
 from ninjacam.recordings.reader import read_segment
@@ -51,7 +52,7 @@ ABANDONED_NS = 600 * 10**9
 """Nanoseconds after its end at which a row marked as being written is considered abandoned."""
 COUNT_AGAIN_NS = 600 * 10**9
 EVENT_DAYS = 30
-"""Minimum time for which events are kept, if the rules contain no days."""
+"""Minimum time for which events and values are kept, if the rules contain no days."""
 
 
 class DatabaseIndex:
@@ -149,6 +150,7 @@ class DatabaseIndex:
                 self._failed = ""
                 self._prune_events()
                 Snapshot.objects.sweep()
+                self._prune_values()
             disk = self._disk()
             full = low = False
             if disk is not None:
@@ -231,12 +233,28 @@ class DatabaseIndex:
         oldest = Segment.objects.oldest_ns_by_slug()
         if not oldest:
             return
-        old_ns = self._clock.wall_ns() - int((self._rules.days or EVENT_DAYS) * DAY_NS)
+        old_ns = self._old_ns()
         for slug in slugs:
             gone = Event.objects.filter(
                 slug=slug, protected=False, end_ns__lt=min(old_ns, oldest.get(slug, old_ns))
             )
             self._delete_events(gone)
+
+    def _old_ns(self) -> int:
+        """Return the time before which events and values may be deleted."""
+        return self._clock.wall_ns() - int((self._rules.days or EVENT_DAYS) * DAY_NS)
+
+    def _prune_values(self) -> None:
+        """Delete values that are older than the rules' days, and merge slots that are older than two days."""
+        old_s = self._old_ns() // 10**9
+        thin_s = self._clock.wall_ns() // 10**9 - THIN_AFTER_S
+        for series in ValueSeries.objects.all():
+            series.slots.filter(start_s__lt=old_s).delete()
+            has_more = True
+            while has_more and not self._closing.is_set():
+                with transaction.atomic():
+                    has_more = series.thin(thin_s)
+        ValueSeries.objects.filter(slots=None).delete()
 
     def _prune_many(self, slug: str) -> None:
         """Delete the oldest events of a camera beyond `max_events`, except protected ones."""

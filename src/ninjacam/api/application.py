@@ -33,6 +33,7 @@ from ninjacam.api.routers import (
     rules,
     streams,
     tokens,
+    values,
     views,
     webhooks,
     zones,
@@ -135,6 +136,7 @@ api.add_router("/cameras", device.router, tags=["device"])
 api.add_router("/cameras", patrols.router, tags=["cameras"])
 api.add_router("/cameras", processor_options.router, tags=["views"])
 api.add_router("/cameras", zones.router, tags=["views"])
+api.add_router("/cameras", values.router, tags=["views"])
 api.add_router("/profiles", profiles.router, tags=["cameras"])
 api.add_router("/discovery", discovery.router, tags=["cameras"])
 api.add_router("", streams.router, tags=["cameras"])

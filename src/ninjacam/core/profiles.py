@@ -4,6 +4,7 @@ import json
 import re
 
 from ninjacam.core.errors import InvalidError
+from ninjacam.core.json_values import MAX_DEPTH, is_plain
 from ninjacam.core.options import MAX_VALUES_BYTES
 
 MAX_NAME_CHARS = 30
@@ -32,9 +33,13 @@ def check_options(options: object) -> None:
         if not (isinstance(values, dict) and all(isinstance(each, str) for each in values)):
             raise InvalidError.of("options", f"The options of “{name}” must be an object: option and value.")
         try:
-            encoded = json.dumps(values, allow_nan=False)
+            encoded = json.dumps(values)
         except (TypeError, ValueError, RecursionError) as exc:
             raise InvalidError.of("options", f"The options of “{name}” cannot be written as JSON.") from exc
+        if not is_plain(values):
+            raise InvalidError.of(
+                "options", f"For “{name}”, use plain values, nested at most {MAX_DEPTH} levels deep."
+            )
         if len(encoded.encode()) > MAX_VALUES_BYTES:
             raise InvalidError.of(
                 "options", f"The options of a processor have at most {MAX_VALUES_BYTES >> 10} KB."

@@ -18,10 +18,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 class Result:
     """A processor's result for a frame, if an image or annotations alone are not enough.
 
-    `image`: an image; None: the frame. `annotations`: a list, in pixels of the frame. `values`: numbers by
-    name, whose latest values the API and metrics report: at most 16, names of a-z, 0-9 and _, starting with a
-    letter. `data`: any object for the processors that run after this one. It is passed unchanged to another
-    thread.
+    `image`: an image; None: the frame. `annotations`: a list, in pixels of the frame. `values`: numbers by name,
+    which are stored over time, and whose latest values the API and metrics report: at most 16, names of a-z, 0-9 and
+    _, starting with a letter. `data`: any object for the processors that run after this one. It is passed unchanged to
+    another thread.
     """
 
     image: Any = None

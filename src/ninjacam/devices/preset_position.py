@@ -34,6 +34,8 @@ class PresetPosition:
         self._on_change = on_change
         self._clock = clock
         self._preset = ""
+        self._target = ""
+        """The preset to which the camera was last sent."""
         self._movements = 0
         self._arriving: asyncio.Task[None] | None = None
 
@@ -45,6 +47,7 @@ class PresetPosition:
     def leave(self) -> int:
         """Note that a command to move is about to be sent. Return its number, for `approach`."""
         self._movements += 1
+        self._target = ""
         self._cancel()
         self._set("")
         return self._movements
@@ -53,6 +56,7 @@ class PresetPosition:
         """Note that the camera has accepted the command to go to a preset, unless another movement has followed."""
         if movement == self._movements:
             self._cancel()
+            self._target = preset
             self._arriving = asyncio.create_task(self._arrive(preset), name="device-arrival")
 
     def stop(self) -> None:
@@ -62,7 +66,7 @@ class PresetPosition:
 
     def forget(self, preset: str) -> None:
         """Note that a preset is removed. The camera may give its token to another position."""
-        if preset == self._preset:
+        if preset in (self._preset, self._target):
             self.leave()
 
     async def close(self) -> None:

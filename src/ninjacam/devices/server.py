@@ -53,6 +53,7 @@ class DeviceServer:
         self._on_change = on_change
         self._patrol: Patrol | None = None
         self._patrolling: asyncio.Task[None] | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self._server = UnixServer(
             socket_path(run_dir, slug),
             self._serve,
@@ -91,6 +92,7 @@ class DeviceServer:
         """Stop the camera if it moves, and end all connections. Idempotent."""
         await self._server.close()
         self.set_patrol(None)
+        await self._cancel_answers()
         await self._position.close()
         await self._movement.close()
         self._device.close()
@@ -144,12 +146,20 @@ class DeviceServer:
                     self._send(writer, {"id": message.get("id"), "error": error.as_dict()})
                 else:
                     request = asyncio.create_task(self._answer(writer, message), name="device-command")
-                    requests.add(request)
-                    request.add_done_callback(requests.discard)
+                    for tasks in (requests, self._answering):
+                        tasks.add(request)
+                        request.add_done_callback(tasks.discard)
         except (OSError, ValueError, NinjacamError):
             logger.debug("%s: a connection to the device socket broke off", self._slug)
         finally:
             self._movement.release(writer)
+
+    async def _cancel_answers(self) -> None:
+        """Cancel the commands that wait. Otherwise each would open a new connection to the camera after `close`."""
+        answering = list(self._answering)
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
 
     def _move(self, writer: asyncio.StreamWriter, message: Json) -> None:
         try:

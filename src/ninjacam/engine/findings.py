@@ -32,7 +32,7 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Figures:
     """All figures of a camera. `report`: its status. `scene`: figures of its decoded frames, as
-    `vision.scene.SceneWatch.report` returns them; empty if it is not decoded."""
+    `vision.camera.CameraPixels.scene` returns them; empty if it is not decoded."""
 
     report: Mapping[str, Any] = field(default_factory=dict)
     scene: Mapping[str, Any] = field(default_factory=dict)
@@ -99,6 +99,11 @@ def _clock_error_s(figures: Figures) -> float | None:
 
 def _bitrate_share(figures: Figures) -> float | None:
     return figures.bitrate.share if figures.bitrate is not None else None
+
+
+def _decodes_in_software(figures: Figures) -> float | None:
+    """Return 1 if hardware should decode and software does, else 0."""
+    return float(bool(figures.scene["software_reason"])) if "software_reason" in figures.scene else None
 
 
 BLACK_LEVEL, NOT_BLACK_LEVEL = 30.0, 36.0
@@ -178,11 +183,20 @@ def _say_more(figures: Figures) -> str:
     return f"In the last hour, the camera sent {times} as much data as at this time in the last 7 days."
 
 
+def _say_software(figures: Figures) -> str:
+    return f"The video is decoded in software: {figures.scene['software_reason']}."
+
+
 def _say_frozen(figures: Figures) -> str:
     return f"The image has not changed at all for {describe_duration(figures.scene['still_s'])}."
 
 
 CHECKS = (
+    Check(
+        "software_decoding", "software decoding", _decodes_in_software, begin=1.0, end=1.0, begin_after_s=0.0,
+        message=_say_software,
+        advice="Check the driver of the graphics card, or set DECODE to “software”.",
+    ),
     Check(
         "key_frame_interval", "rare key frames", _key_interval_s, begin=4.6, end=4.2, warning=9.0,
         message=_say_key_interval,

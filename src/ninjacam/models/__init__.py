@@ -1,5 +1,5 @@
 """Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
-webhooks, rules, profiles.
+values, webhooks, rules, profiles.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -18,6 +18,7 @@ from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.snapshot import Snapshot, SnapshotQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
+from ninjacam.models.value import ValueSeries, ValueSlot
 from ninjacam.models.webhook import Action, DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.models.zone import CameraZone
 
@@ -50,6 +51,8 @@ __all__ = [
     "Snapshot",
     "SnapshotQuerySet",
     "Stream",
+    "ValueSeries",
+    "ValueSlot",
     "Webhook",
     "WebhookDelivery",
     "permission_name",

@@ -388,7 +388,7 @@ class Camera(StreamFields):
         Raises: ConfigError: the credentials cannot be decrypted, or the schedule cannot be read.
         """
         source = self.source()
-        record = self.record_at(timezone.localtime(timezone.now()))
+        record = self.record_at(timezone.localtime(timezone.now(), timezone.get_default_timezone()))
         streams = tuple(stream.spec() for stream in self.streams.all())
         usable = {stream.name for stream in streams if stream.error is None}
         return CameraSpec(

@@ -94,4 +94,5 @@ class EventConditions(models.Model):
                 exc,
             )
             return False
-        return schedule.is_on(timezone.localtime(to_datetime(start_ns)))
+        # In the zone of the project, whatever zone a request has activated.
+        return schedule.is_on(timezone.localtime(to_datetime(start_ns), timezone.get_default_timezone()))

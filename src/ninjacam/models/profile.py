@@ -223,6 +223,8 @@ def choose(profile: Profile | None, now: datetime, until: datetime | None = None
     if until is None:
         _scheduled, schedules = _schedules_of(Profile.objects.all())
         until = find_next_change(schedules, _to_local(now))
+        if until is not None and until <= now:  # The hour is repeated, and `now` is in its second half.
+            until = until.replace(fold=1)
     choice, _created = ProfileChoice.objects.update_or_create(
         pk=_CHOICE_PK, defaults={"profile": profile, "until": until}
     )

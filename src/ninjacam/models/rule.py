@@ -18,7 +18,8 @@ MAX_RECIPIENTS = 50
 
 class Rule(EventConditions):
     """Actions for events that meet all conditions. `recipients`: of them, the users who may replay the camera get an
-    e-mail; none: all users who may. `max_per_hour`: limit on e-mails.
+    e-mail. `only_recipients`: recipients were chosen, so others get none, even after those are deleted; otherwise all
+    users who may. `max_per_hour`: limit on e-mails.
     """
 
     name = models.CharField(_("name"), max_length=100)
@@ -35,6 +36,12 @@ class Rule(EventConditions):
         related_name="+",
         blank=True,
         help_text=_("Of these, users who may replay the camera. None: all users who may replay it."),
+    )
+    only_recipients = models.BooleanField(
+        _("only these recipients"),
+        default=False,
+        db_default=False,
+        help_text=_("Others get no e-mail, even after all recipients were deleted."),
     )
     max_per_hour = models.PositiveSmallIntegerField(
         _("maximum number of e-mails per hour"),

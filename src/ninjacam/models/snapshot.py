@@ -26,6 +26,8 @@ MAX_AHEAD_NS = 300 * 10**9
 """No snapshot is due later than this from now, unless the clock was set back after it was requested."""
 PER_DIRECTORY = 1000
 BATCH = 500
+UNFINISHED = ".part"
+"""Suffix of a file that is being written."""
 
 
 def snapshot_path(event_id: int) -> Path:
@@ -129,8 +131,10 @@ def remove_snapshots(event_ids: Collection[int]) -> None:
 
 def _unlink(event_ids: Collection[int]) -> None:
     for event_id in event_ids:
+        path = snapshot_path(event_id)
         try:
-            snapshot_path(event_id).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            path.with_suffix(UNFINISHED).unlink(missing_ok=True)
         except OSError as exc:  # `sweep` tries again, because no row knows the file.
             logger.warning("the snapshot of event %d cannot be deleted: %s", event_id, exc.strerror)
 
@@ -140,8 +144,8 @@ def _iter_files() -> Iterator[list[int]]:
     root = get_settings().snapshots_dir
     for directory in root.iterdir() if root.is_dir() else ():
         if directory.name.isdecimal() and directory.is_dir():
-            names = (path.stem for path in directory.glob("*.jpg"))
+            names = {path.stem for path in directory.iterdir() if path.suffix in (".jpg", UNFINISHED)}
             yield [
-                int(name) for name in names if name.isdecimal() and name == str(int(name))
+                int(name) for name in sorted(names) if name.isdecimal() and name == str(int(name))
                 and int(name) // PER_DIRECTORY == int(directory.name)
             ]  # fmt: skip

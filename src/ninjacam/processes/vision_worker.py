@@ -14,7 +14,7 @@ from ninjacam.core.limits import keep_files_private, leave
 from ninjacam.supervision.child import child_parser, run_loop
 
 EVENTS_S = 0.5
-"""Seconds to write waiting events and states when the worker ends. The engine waits for 1.2 s."""
+"""Seconds to write waiting events, states and values when the worker ends. The engine waits for 1.2 s."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,13 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ninjacam.core.limits import confine
     from ninjacam.core.memory import keep_freed_frames
     from ninjacam.core.processor_states import keep_states_in
+    from ninjacam.core.processor_values import keep_values_with
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.processor_writer import ProcessorWriter
+    from ninjacam.vision.decoder_opening import decode_on
     from ninjacam.vision.process import VisionProcess
 
     confine(memory_bytes=resource.RLIM_INFINITY)  # Models map more address space than they use.
     keep_freed_frames()
     config = get_settings()
+    decode_on(config.decode)
 
     async def run() -> None:
         process = VisionProcess(
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     writer = ProcessorWriter()
     events.send_to(writer.put)
     keep_states_in(writer)
+    keep_values_with(writer.add_values)
     run_loop(run)
     writer.close(EVENTS_S)
     leave()  # Processors may still be running in OpenCV.

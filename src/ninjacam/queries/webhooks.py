@@ -1,11 +1,15 @@
 """Webhooks and their deliveries, for administrators: users with Django's permissions for webhooks, with full scope."""
 
-from django.db.models import QuerySet
+from collections import Counter
+from collections.abc import Collection
+from typing import Literal
+
+from django.db.models import Count, QuerySet
 from django.utils.translation import gettext as _
 
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ForbiddenError, NotFoundError
-from ninjacam.models import Webhook, WebhookDelivery
+from ninjacam.models import DeliveryState, Webhook, WebhookDelivery
 
 
 def require_webhooks(actor: Actor, verb: str) -> None:
@@ -26,6 +30,17 @@ def get_webhook(actor: Actor, webhook_id: int) -> Webhook:
     if webhook is None:
         raise NotFoundError(_("No webhook %(id)s.") % {"id": webhook_id})
     return webhook
+
+
+def count_deliveries(target: Literal["webhook", "rule"], keys: Collection[int]) -> dict[int, Counter[str]]:
+    """Return the numbers of waiting and dead deliveries of webhooks or rules, by their ids. The caller has checked the
+    permission.
+    """
+    counts: dict[int, Counter[str]] = {key: Counter() for key in keys}
+    rows = WebhookDelivery.objects.filter(**{f"{target}__in": keys}).exclude(state=DeliveryState.DELIVERED)
+    for row in rows.order_by().values(f"{target}_id", "state").annotate(count=Count("pk")):
+        counts[row[f"{target}_id"]][row["state"]] = row["count"]
+    return counts
 
 
 def list_deliveries(actor: Actor, webhook_id: int, state: str = "") -> QuerySet[WebhookDelivery]:

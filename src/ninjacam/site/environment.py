@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -159,6 +159,53 @@ def log_level(environ: Mapping[str, str]) -> str:
     if level not in _LOG_LEVELS:
         raise ImproperlyConfigured(f"NINJACAM_LOG cannot be {level!r}. Use one of {', '.join(_LOG_LEVELS)}.")
     return level
+
+
+_MAIL_PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
+
+
+class MailServer(NamedTuple):
+    """`starts_tls`: encrypted after the greeting. `is_tls`: encrypted from the start."""
+
+    host: str = "localhost"
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    starts_tls: bool = False
+    is_tls: bool = False
+
+
+def mail_server(environ: Mapping[str, str]) -> MailServer:
+    """Return the server of NINJACAM_EMAIL: `smtp://user:password@mail.example.org` encrypts by STARTTLS, `smtps://`
+    from the start, and `smtp+plain://` not at all. By default, port 25 of this host, without encryption."""
+    url = environ.get("NINJACAM_EMAIL", "")
+    if not url:
+        return MailServer()
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured("NINJACAM_EMAIL cannot be read: its host or port is malformed.") from error
+    if parts.scheme not in _MAIL_PORTS or not parts.hostname or parts.path not in ("", "/"):
+        raise ImproperlyConfigured(
+            "NINJACAM_EMAIL must be smtp://USER:PASSWORD@HOST:PORT, smtps://… or smtp+plain://…."
+        )
+    return MailServer(
+        parts.hostname,
+        port or _MAIL_PORTS[parts.scheme],
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        starts_tls=parts.scheme == "smtp",
+        is_tls=parts.scheme == "smtps",
+    )
+
+
+def email_sender(environ: Mapping[str, str]) -> str:
+    """Return NINJACAM_EMAIL_FROM: the sender of e-mails. Default: `ninjacam@` this host."""
+    given = environ.get("NINJACAM_EMAIL_FROM", "").strip()
+    if not given.isprintable():
+        raise ImproperlyConfigured("NINJACAM_EMAIL_FROM must be an address, such as cameras@example.org.")
+    return given or f"ninjacam@{socket.gethostname()}"
 
 
 SQLITE_OPTIONS: dict[str, Any] = {

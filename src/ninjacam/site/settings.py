@@ -98,6 +98,11 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # Languages in which all of Ninjacam's texts are translated.
 TIME_ZONE = environment.time_zone(os.environ)
 USE_TZ = True
+_mail = environment.mail_server(os.environ)
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starts_tls, _mail.is_tls
+DEFAULT_FROM_EMAIL = environment.email_sender(os.environ)
 USE_I18N = True
 STATIC_URL = f"{PREFIX}/static/"
 

@@ -57,6 +57,8 @@ def h264_sps(width_px: int, height_px: int) -> bytes:
     return b"\x67" + bits.rbsp()
 
 
+_COUNTING = bytes(range(4, 255))
+"""No byte under 4: needs no emulation prevention."""
 H264_PPS = bytes.fromhex("68ce3c80")
 
 
@@ -70,8 +72,8 @@ def access_unit(
     b: bool = False,
 ) -> bytes:
     """One frame in Annex B; a key frame has its parameter sets in band. `b`: a B slice that nothing refers to."""
-    # No byte under 4: needs no emulation prevention.
-    body = bytes((number + at) % 251 + 4 for at in range(size_bytes))
+    first = number % len(_COUNTING)
+    body = (_COUNTING * (size_bytes // len(_COUNTING) + 2))[first : first + size_bytes]
     if key:
         head = START_CODE + h264_sps(width_px, height_px) + START_CODE + H264_PPS
         return head + START_CODE + b"\x65\x88" + body

@@ -48,15 +48,13 @@ class ServerThread(ABC):
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._run_connection(reader, writer), name="connection")
         self._connections[task] = writer
-        task.add_done_callback(self._connections.pop)
+        # Not in the task: one that is cancelled before it starts runs none of its code.
+        task.add_done_callback(lambda task: self._connections.pop(task).close())
 
     async def _run_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        # A client that goes away, or does not speak our protocol.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             await self._connected(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-            pass  # a client that goes away, or does not speak our protocol
-        finally:
-            writer.close()
 
     def _abort_connections(self) -> None:
         for writer in self._connections.values():

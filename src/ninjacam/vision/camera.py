@@ -245,10 +245,15 @@ class CameraPixels:
         return {view: self._view_status(view, now_ns) for view in ["", *self._code.views(self.slug)]}
 
     def scene(self) -> dict[str, Any]:
-        """Return the figures of what the camera shows; empty if no stream is being decoded."""
+        """Return the figures of what the camera shows, and "software_reason", why the hardware of the settings does
+        not decode it; empty if no stream is being decoded.
+        """
         now_ns = self._clock.monotonic_ns()
-        scenes = (stream.decoded.shared.scene.report(now_ns) for stream in self._streams.values())
-        return next(filter(None, scenes), {})
+        for stream in self._streams.values():
+            shared = stream.decoded.shared
+            if figures := shared.scene.report(now_ns):
+                return {**figures, "software_reason": shared.software_reason}
+        return {}
 
     def _view_status(self, view: str, now_ns: int) -> dict[str, Any]:
         source = self._source_of(MAIN, view)

@@ -41,7 +41,8 @@ class Shared:
 
     `quarantined`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
     they crashed their worker, and views that pause because they did not return. `options`: view -> the values of its
-    options that were set for this camera. `zones`: of the camera, replaced as a whole by the loop.
+    options that were set for this camera. `zones`: of the camera, replaced as a whole by the loop. `software_reason`:
+    why the hardware of the settings does not decode this stream.
     """
 
     variants: tuple[Variant, ...] = ()
@@ -52,6 +53,7 @@ class Shared:
     zones: Zones = field(default_factory=Zones)
     scene: SceneWatch = field(default_factory=SceneWatch)
     attention: Attention = field(default_factory=Attention)
+    software_reason: str = ""
 
     def resting(self, view: str, now_ns: int) -> ProcessorError | None:
         for rests in (self.quarantined, self.stalled):

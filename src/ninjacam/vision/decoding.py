@@ -81,6 +81,7 @@ class Decoding:
             del self._fed[next(iter(self._fed))]
         try:
             frames = self._decoder.decode(packet)
+            self._context.shared.software_reason = self._decoder.software_reason
         except DecodeError as exc:
             logger.debug("%s: %s", self._camera, exc)
             return

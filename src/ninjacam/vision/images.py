@@ -10,8 +10,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.codecs.sps import MAX_PIXELS
+from ninjacam.core.decode_devices import SOFTWARE
 from ninjacam.core.errors import DecodeError, EncodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
+from ninjacam.vision.decoder_opening import DecoderOpening, OpenedDecoder, current_opening
 
 if TYPE_CHECKING:
     from ninjacam.core.frames import BgrImage, GrayImage
@@ -78,20 +80,26 @@ class DecodedFrame:
 
 
 class Decoder:
-    """Decodes access units, without a frame of delay unless the stream itself reorders. Thread: one."""
+    """Decodes access units, without a frame of delay unless the stream itself reorders. Thread: one.
 
-    def __init__(self, codec: Codec) -> None:
+    If the hardware fails at a key frame that software decodes, software takes over. `software_reason`: why the hardware
+    that the settings name does not decode; "" if it does, or if they name none.
+    """
+
+    def __init__(self, codec: Codec, opening: DecoderOpening | None = None) -> None:
         self.codec = codec
-        context = av.CodecContext.create(codec.label, "r")
-        assert isinstance(context, av.VideoCodecContext)
-        self._context = context
-        self._context.thread_count = 1
-        context.options = {"max_pixels": str(MAX_PIXELS)}
-        self._context.thread_type = (
-            "NONE"  # Frame threads add a frame of delay each, and deadlock with av.logging.
-        )
-        self._context.flags |= int(av.codec.context.Flags.low_delay)
+        self._opening = opening or current_opening()
+        self._use(self._opening.open(codec))
         self._reformatter = VideoReformatter()
+
+    def _use(self, opened: OpenedDecoder) -> None:
+        context, self._device, self.software_reason = opened
+        context.thread_count = 1
+        context.options = {"max_pixels": str(MAX_PIXELS)}
+        # Frame threads add a frame of delay each, and deadlock with av.logging.
+        context.thread_type = "NONE"
+        context.flags |= int(av.codec.context.Flags.low_delay)
+        self._context = context
 
     def decode(self, packet: Packet) -> list[DecodedFrame]:
         """Raises: DecodeError: this packet is damaged; the next one may work."""
@@ -99,12 +107,28 @@ class Decoder:
 
     def decode_frames(self, packet: Packet) -> list[av.VideoFrame]:
         """Return the decoder's own frames. Raises: DecodeError: as `decode`."""
-        unit = av.Packet(packet.data)
-        unit.pts, unit.time_base = packet.pts, Fraction(1, packet.time_base_hz)
         try:
-            return self._context.decode(unit)
+            return self._context.decode(_as_unit(packet))
         except (av.FFmpegError, ValueError) as exc:
+            if self._device != SOFTWARE and packet.is_key:
+                return self._decode_in_software(packet, exc)
             raise DecodeError("An access unit cannot be decoded.") from exc
+
+    def _decode_in_software(self, packet: Packet, error: Exception) -> list[av.VideoFrame]:
+        """Raises: DecodeError: the packet itself is damaged; the hardware remains in use."""
+        before = OpenedDecoder(self._context, self._device)
+        self._use(self._opening.open_software(self.codec, self._device, error))
+        try:
+            return self._context.decode(_as_unit(packet))
+        except (av.FFmpegError, ValueError) as exc:
+            self._context, self._device, self.software_reason = before
+            raise DecodeError("An access unit cannot be decoded.") from exc
+
+
+def _as_unit(packet: Packet) -> "av.Packet[Any]":
+    unit = av.Packet(packet.data)
+    unit.pts, unit.time_base = packet.pts, Fraction(1, packet.time_base_hz)
+    return unit
 
 
 def check_image(value: object) -> Any:

@@ -16,6 +16,7 @@ from ninjacam.core.annotations import AnnotationSet, encode_annotation_set
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Area, Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
+from ninjacam.core.processor_values import add_values
 from ninjacam.core.processors import Registration
 from ninjacam.core.results import Result
 from ninjacam.core.viewer_errors import for_viewers
@@ -252,6 +253,7 @@ class ViewMaker:
         self.health.option_problems = self.instance.option_problems
         if returned.values:
             self.health.values = returned.values
+            add_values(self._context.camera, self.view, frame.captured_ns, returned.values)
         self.health.took(self._context.clock.monotonic_ns() - now_ns)
         return returned
 

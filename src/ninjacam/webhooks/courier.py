@@ -26,10 +26,14 @@ LAST_WRITE_S, less than the jobs process has to stop.
 """
 LAST_WRITE_S = 0.5
 _BUG = "An internal error occurred while the delivery was sent. See the log of the server."
-MAX_ACTIONS = 2
-"""Maximum number of actions of rules that run at once. They block: an SMTP server may be slow."""
-ACTION_TIMEOUT_S = 25.0
-"""Less than the lease of a delivery."""
+MAX_ACTIONS = {Action.NOTIFY: 2, Action.PROTECT: 1}
+"""Maximum number of actions of rules that run at once. They block. Each kind has its own threads, so that a slow SMTP
+server delays no protection."""
+RENEW_EVERY_S = 10.0
+"""Seconds after which the lease of an action that has not ended is renewed. Less than the lease."""
+MAX_RENEWALS = 30
+"""Renewals after which an action counts as failed. An SMTP server that checks each of 50 recipients takes minutes; an
+e-mail that was given up before its end would be sent again and again."""
 Post = Callable[..., Awaitable[int]]
 Perform = Callable[[Claimed], None]
 """Carries out an action of a rule, in a thread. Raises: DeliveryError."""
@@ -58,7 +62,10 @@ class Courier:
         self._clock = clock
         self._running: dict[asyncio.Task[None], Claimed] = {}
         self._wake = asyncio.Event()
-        self._actions = ThreadPoolExecutor(MAX_ACTIONS, thread_name_prefix="rule-action")
+        self._actions = {
+            action: ThreadPoolExecutor(count, thread_name_prefix=f"rule-{action.value}")
+            for action, count in MAX_ACTIONS.items()
+        }
         self._database = ThreadPoolExecutor(1, thread_name_prefix="webhook-database")
         self._clean_ns = 0
         self._is_away = False
@@ -127,11 +134,16 @@ class Courier:
             finally:
                 connections.close_all()
 
+        action = asyncio.get_running_loop().run_in_executor(self._actions[claimed.action], call)
         try:
-            async with asyncio.timeout(ACTION_TIMEOUT_S):
-                await asyncio.get_running_loop().run_in_executor(self._actions, call)
-        except TimeoutError as error:
-            raise DeliveryError("The action took too long. Check that the mail server responds.") from error
+            for _ in range(MAX_RENEWALS):
+                await asyncio.wait([action], timeout=RENEW_EVERY_S)
+                if action.done():
+                    return await action
+                await self._query(self._outbox.renew, claimed)
+        finally:
+            action.cancel()  # It does not begin, if it has not.
+        raise DeliveryError("The action took too long. Check that the mail server responds.")
 
     async def _query(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return None if the database is unavailable. What was claimed is then sent again when its lease ends."""
@@ -166,5 +178,5 @@ class Courier:
                 await self._query(connections.close_all)
         except TimeoutError:
             pass  # The leases end by themselves.
-        for each in (self._database, self._actions):
+        for each in (self._database, *self._actions.values()):
             each.shutdown(wait=False, cancel_futures=True)

@@ -24,7 +24,7 @@ logger = logging.getLogger("ninjacam.webhooks")
 MAX_AT_ONCE = 4
 """Maximum number of deliveries of one webhook or rule that are sent at once."""
 LEASE_NS = 30 * 10**9
-"""Longer than a request may take, with the writes around it."""
+"""Longer than a request may take, with the writes around it. Actions of rules renew it."""
 MAX_SKEW_NS = 300 * 10**9
 """By how much the clocks of hosts that share a database may differ. A greater distance is a clock that was set back."""
 JITTER = 0.1
@@ -124,6 +124,10 @@ class Outbox:
         else:
             next_try_ns = now_ns + int(pause_s * self._jitter() * 1e9)
             held.update(next_try_ns=next_try_ns, status=error.status, error=message, leased_until_ns=0)
+
+    def renew(self, claimed: Claimed) -> None:
+        """Extend the lease of a delivery that takes long."""
+        self._held(claimed).update(leased_until_ns=self._clock.wall_ns() + LEASE_NS)
 
     def release(self, claimed: Collection[Claimed]) -> None:
         """End the leases of deliveries that were interrupted, so that the next process sends them at once."""

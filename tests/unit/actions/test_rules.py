@@ -2,19 +2,27 @@
 
 import json
 import smtplib
+from datetime import datetime
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.db import IntegrityError
 from django.test import Client
+from django.utils import timezone
 
 from ninjacam import events
 from ninjacam.actions.rule_actions import perform
+from ninjacam.actions.rules import update_rule
+from ninjacam.auth import LocalOperator
+from ninjacam.core.errors import NotFoundError
 from ninjacam.models import Camera, CameraGrant, Event, Rule, Segment, WebhookDelivery
 from ninjacam.models.conditions import EventConditions
 from ninjacam.models.outbox import OVER_LIMIT, note_begun, note_changed
-from ninjacam.models.rule import MAX_RULES
+from ninjacam.models.rule import MAX_RECIPIENTS, MAX_RULES
 from ninjacam.models.snapshot import snapshot_path
 from ninjacam.testing.clock import FakeClock
 from ninjacam.webhooks.outbox import Claimed, Outbox
@@ -107,6 +115,17 @@ def test_an_event_that_meets_the_conditions_later_is_recorded_then(camera: Camer
     assert event.triggers_recording
 
 
+def test_schedules_are_in_the_zone_of_the_project_whatever_zone_a_request_has_activated(
+    settings: Any,
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    make_rule(notify=True, schedule="mon-sun 12:00-13:00")
+    noon = datetime(2026, 7, 1, 12, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    with timezone.override("Asia/Tokyo"):
+        noted(start_ns=int(noon.timestamp()) * S)
+    assert actions() == ["notify"]
+
+
 def test_the_recordings_of_the_event_are_protected(camera: Camera, caplog: pytest.LogCaptureFixture) -> None:
     make_rule(protect=True)
     event = noted()
@@ -165,6 +184,54 @@ def test_only_chosen_recipients_who_still_may_get_it(camera: Camera, ada: User, 
     with pytest.raises(DeliveryError, match="No recipient") as caught:
         perform(claimed)
     assert caught.value.is_final and bob.email not in str(mail.outbox[-1].bcc)
+
+
+@pytest.mark.parametrize("address", ["x@@example.org", "x@example.org\nBcc: y@example.org", "x@a,y@b"])
+def test_an_invalid_address_of_one_user_does_not_prevent_the_e_mail_to_others(
+    camera: Camera, ada: User, address: str
+) -> None:
+    User.objects.create_superuser("bob", email=address)
+    make_rule(notify=True)
+    noted()
+    perform(claim()[0])
+    assert [message.bcc for message in mail.outbox] == [["ada@example.org"]]
+
+
+def test_permissions_are_read_only_of_users_with_an_address_and_only_until_there_are_enough(
+    camera: Camera, django_assert_max_num_queries: Any
+) -> None:
+    User.objects.bulk_create(User(username=f"u{number}") for number in range(60))
+    noted()
+    for number in range(55):
+        User.objects.create_superuser(f"a{number}", email=f"a{number}@example.org")
+    make_rule(notify=True)
+    noted()
+    (claimed,) = claim()
+    with django_assert_max_num_queries(8):
+        perform(claimed)
+    assert len(mail.outbox[0].bcc) == 50
+
+
+def test_nobody_gets_the_e_mail_after_all_chosen_recipients_were_deleted(
+    admin: Client, ada: User, admin_user: User
+) -> None:
+    User.objects.filter(pk=admin_user.pk).update(email="root@example.org")
+    bob = User.objects.create_superuser("bob", email="bob@example.org")
+    url = f"{URL}/{post(admin, recipients=['bob']).json()['id']}"
+    noted()
+    bob.delete()
+    with pytest.raises(DeliveryError, match="recipients of this rule were deleted") as caught:
+        perform(claim()[0])
+    assert caught.value.is_final and mail.outbox == []
+    shown = admin.patch(url, {"name": "Day"}, content_type="application/json").json()
+    assert shown["recipients"] == [] and shown["only_recipients"]
+    form = {"name": "Day", "enabled": "on", "notify": "on", "max_per_hour": 10, "min_duration_s": 0}
+    page = f"/admin/ninjacam/rule/{Rule.objects.get().pk}/change/"
+    assert b"Choose recipients" in admin.post(page, {**form, "only_recipients": "on"}).content
+    assert admin.post(page, {**form, "recipients": [ada.pk]}).status_code == 302
+    assert Rule.objects.get().only_recipients
+    shown = admin.patch(url, {"recipients": []}, content_type="application/json").json()
+    assert not shown["only_recipients"], "all users, because an administrator has chosen it"
 
 
 def test_events_of_the_host_go_to_users_who_may_replay_all_cameras(ada: User, admin_user: User) -> None:
@@ -259,7 +326,7 @@ def test_the_api_creates_changes_and_deletes_rules(
     assert made.status_code == 201 and made.json()["recipients"] == ["ada"]
     url = f"{URL}/{made.json()['id']}"
     changed = admin.patch(url, {"protect": True, "recipients": []}, content_type="application/json").json()
-    assert changed == {**made.json(), "protect": True, "recipients": []}
+    assert changed == {**made.json(), "protect": True, "recipients": [], "only_recipients": False}
     assert admin.get(url).json() == changed and admin.get(URL).json()["items"] == [changed]
     assert admin.delete(url).status_code == 204 and not Rule.objects.exists()
     for verb in ("create", "update", "delete"):
@@ -272,6 +339,8 @@ def test_the_api_creates_changes_and_deletes_rules(
         ({"notify": False}, "notify"),
         ({"record": True, "min_duration_s": 2}, "record"),
         ({"recipients": ["nobody"]}, "recipients"),
+        ({"recipients": ["ada\0"]}, "recipients.0"),
+        ({"zone": "porch\0"}, "zone"),
         ({"cameras": ["nowhere"]}, "cameras"),
         ({"schedule": "at night"}, "schedule"),
         ({"max_per_hour": 0}, "max_per_hour"),
@@ -281,6 +350,25 @@ def test_invalid_fields_are_named(admin: Client, fields: dict[str, Any], wrong: 
     response = post(admin, **fields)
     assert response.status_code == 422 and wrong in response.content.decode()
     assert not Rule.objects.exists()
+
+
+def test_changes_respect_what_others_have_changed_and_deleted_since_it_was_read(
+    admin: Client, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = make_rule(notify=True)
+    Rule.objects.filter(pk=rule.pk).update(cameras=["renamed"])
+    assert update_rule(LocalOperator(), rule, {"protect": True}).cameras == ["renamed"]
+    Rule.objects.all().delete()
+    with pytest.raises(NotFoundError):
+        update_rule(LocalOperator(), rule, {"protect": False})
+    assert not Rule.objects.exists()
+
+    def fail() -> None:
+        raise IntegrityError
+
+    monkeypatch.setattr("ninjacam.actions.rules.check_foreign_keys", fail)
+    answer = post(admin, recipients=["ada"])
+    assert answer.status_code == 422 and "A user was deleted" in answer.content.decode()
 
 
 def test_there_are_at_most_fifty_rules(admin: Client) -> None:
@@ -300,9 +388,30 @@ def test_deliveries_of_a_rule_are_listed_and_retried(admin: Client) -> None:
     assert admin.get("/api/v1/webhooks/1/deliveries").status_code == 404
 
 
+@pytest.mark.parametrize("kind", ["rules", "webhooks"])
+def test_a_longer_list_needs_no_more_queries(
+    admin: Client, kind: str, django_assert_max_num_queries: Any
+) -> None:
+    make = make_webhook if kind == "webhooks" else partial(make_rule, notify=True)
+    for _ in range(20):
+        make()
+    noted()
+    some = WebhookDelivery.objects.order_by("pk").values_list("pk", flat=True)[:5]
+    WebhookDelivery.objects.filter(pk__in=list(some)).update(state="dead")
+    with django_assert_max_num_queries(8):
+        items = admin.get(f"/api/v1/{kind}").json()["items"]
+    assert sum(item["waiting"] for item in items) == 15 and sum(item["dead"] for item in items) == 5
+
+
 def test_the_admin_checks_rules_as_the_api_does(admin: Client, camera: Camera) -> None:
     form = {"name": "Night", "enabled": "on", "notify": "on", "max_per_hour": 10, "min_duration_s": 0}
     url = "/admin/ninjacam/rule/add/"
     assert b"No camera" in admin.post(url, {**form, "cameras": "nowhere"}).content
     assert admin.post(url, {**form, "cameras": "door"}).status_code == 302
     assert Rule.objects.get().cameras == ["door"]
+    for _ in range(MAX_RULES):
+        make_rule(notify=True)
+    assert admin.get(url).status_code == 403
+    users = [User.objects.create_user(f"u{number}").pk for number in range(MAX_RECIPIENTS + 1)]
+    page = f"/admin/ninjacam/rule/{Rule.objects.earliest('pk').pk}/change/"
+    assert b"Use at most 50 users." in admin.post(page, {**form, "recipients": users}).content

@@ -149,7 +149,7 @@ def test_a_recording_that_is_late_is_waited_for_but_not_forever(door: Camera) ->
     assert Snapshot.objects.get().due_ns == clock.wall_ns() + 5 * S
     clock.advance(GIVE_UP_NS / S)
     taker(clock, fake).tick()
-    assert Snapshot.objects.get().due_ns is None and not snapshot_path(event.pk).exists()
+    assert not Snapshot.objects.exists() and not snapshot_path(event.pk).exists()
 
 
 def test_cameras_that_do_not_record_and_health_events_have_none(door: Camera, yard: Camera) -> None:
@@ -183,13 +183,36 @@ def test_two_hosts_do_not_take_the_same_snapshot(door: Camera, clock: FakeClock)
     assert taker(clock, decode).tick()
 
 
+def test_a_process_that_is_killed_before_it_records_the_file_takes_the_snapshot_again(
+    door: Camera, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = noted()
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    killed = taker(clock, fake)
+    with monkeypatch.context() as patched:
+        patched.setattr("ninjacam.actions.snapshots.note_changed", die)
+        with pytest.raises(SystemExit):
+            killed.tick()
+    event.refresh_from_db()
+    assert snapshot_path(event.pk).exists() and event.snapshot_ns is None
+    other = SnapshotTaker(get_settings(), clock=clock, decode=fake)
+    assert not other.tick(), "leased"
+    clock.advance(31)
+    assert other.tick()
+    event.refresh_from_db()
+    assert event.snapshot_ns == event.start_ns and Snapshot.objects.get().due_ns is None
+
+
 @pytest.mark.parametrize("jpeg", [b"", bytes(MAX_BYTES + 1)])
 def test_a_frame_that_cannot_be_decoded_or_is_too_large_is_given_up(
     door: Camera, clock: FakeClock, jpeg: bytes
 ) -> None:
     event = noted()
     taker(clock, lambda *_: (jpeg, 0)).tick()
-    assert Snapshot.objects.get().due_ns is None and not snapshot_path(event.pk).exists()
+    assert not Snapshot.objects.exists() and not snapshot_path(event.pk).exists()
 
 
 def test_the_oldest_snapshots_make_room_but_not_those_of_protected_events(
@@ -271,6 +294,9 @@ def test_the_api_serves_a_snapshot_to_users_who_may_replay_the_camera(
     CameraGrant.objects.create(camera=door, user=viewer, role="replay")
     assert client.get(url).status_code == 404
     assert client.get(f"/api/v1/events/{event.pk}").json()["snapshot_at"] is None
+    snapshot_path(event.pk).parent.mkdir(parents=True)
+    snapshot_path(event.pk).write_bytes(b"of an event that had this number before the database was restored")
+    assert client.get(url).status_code == 404
     taker(clock, fake).tick()
     response = client.get(url)
     assert (response.status_code, response["Content-Type"], response.content) == (200, "image/jpeg", JPEG)

@@ -18,10 +18,12 @@ from ninjacam.adapters.segment_index import DatabaseIndex
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.packets import Codec
+from ninjacam.core.processor_values import Summary
 from ninjacam.engine.bitrates import BitrateChange
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.retention import Disk, RetentionRules
-from ninjacam.models import Camera, Event, Segment
+from ninjacam.models import Camera, Event, Segment, Snapshot, ValueSeries, ValueSlot
+from ninjacam.models.snapshot import snapshot_path
 from ninjacam.recordings import segments
 from ninjacam.testing.clock import FakeClock
 from tests.unit.recordings.recording_support import WALL_NS, Recorded, encoded
@@ -326,6 +328,34 @@ def test_exports_do_not_cause_recordings_to_be_deleted(
     assert keeper.retain()["deleted"] > 0
 
 
+def test_snapshots_are_deleted_with_the_events_that_retention_deletes(root: Path, run_dir: Path) -> None:
+    """Also those that a process left which was killed in between, and files that it had not finished."""
+
+    def event_with_snapshot(number: int) -> Event:
+        event = Event.objects.create(
+            slug="door", kind="person", source="x", start_ns=number, end_ns=number, snapshot_ns=number
+        )
+        Snapshot.objects.create(event_id=event.pk, slug="door", taken_ns=number, size_bytes=2)
+        snapshot_path(event.pk).parent.mkdir(parents=True, exist_ok=True)
+        snapshot_path(event.pk).write_bytes(b"\xff\xd8")
+        return event
+
+    old, left_with_row, left_without_row, new = (event_with_snapshot(number) for number in range(4))
+    Event.objects.filter(pk__in=(left_with_row.pk, left_without_row.pk)).delete()
+    Snapshot.objects.filter(event_id=left_without_row.pk).delete()
+    unfinished = snapshot_path(left_without_row.pk + 100).with_suffix(".part")
+    unfinished.write_bytes(b"\xff")
+    foreign = unfinished.with_name("holiday.part")
+    foreign.write_bytes(b"")
+    DatabaseIndex(root, RetentionRules(), max_events=1).retain()
+    assert list(Event.objects.values_list("pk", "snapshot_ns")) == [(new.pk, 3)]
+    assert list(Snapshot.objects.values_list("event_id", flat=True)) == [new.pk]
+    assert snapshot_path(new.pk).exists() and foreign.exists()
+    assert not snapshot_path(old.pk).exists()
+    assert not snapshot_path(left_with_row.pk).exists() and not snapshot_path(left_without_row.pk).exists()
+    assert not unfinished.exists()
+
+
 def test_the_newest_events_of_a_camera_are_kept_up_to_a_limit(root: Path) -> None:
     for slug, count in (("door", 12), ("yard", 4)):
         for number in range(count):
@@ -515,3 +545,19 @@ def test_the_bitrate_of_the_last_hour_is_compared_with_the_same_hour_of_earlier_
                 )
     found = DatabaseIndex(root, RetentionRules(), clock=clock).compare_bitrates()
     assert found == {"door": BitrateChange(13_333, 26_667), "yard": BitrateChange(26_667, 26_667)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_old_values_are_merged_and_older_ones_deleted(root: Path) -> None:
+    camera = Camera.objects.create(slug="door", url="rtsp://127.0.0.1/x")
+    series = ValueSeries.objects.of_names(camera, "people", ["inside", "gone"])
+    now_s = int(time.time())
+    for age_days, name in ((31, "gone"), (31, "inside"), (5, "inside"), (1, "inside")):
+        start_s = (now_s - age_days * 86_400) // 300 * 300
+        slots = {start_s + at_s: {name: Summary(1, 1, 1, 1)} for at_s in range(0, 60, 10)}
+        ValueSlot.objects.put(series, slots)
+    index(root).retain()
+    assert list(ValueSeries.objects.values_list("name", flat=True)) == ["inside"]
+    assert sorted(ValueSlot.objects.values_list("count", flat=True)) == [1] * 6 + [6]
+    index(root, days=3).retain()
+    assert ValueSlot.objects.count() == 6

@@ -126,6 +126,7 @@ def test_values_that_do_not_fit_change_nothing_and_are_named(owner: Client, came
         {"text": "broken"},
         {"text": "x" * MAX_VALUES_BYTES},
         {"low": float("nan")},
+        {"text": "\0"},
         "no",
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 
@@ -69,6 +70,9 @@ def test_a_profile_is_created_listed_changed_and_deleted(
         ({"overrides": [{"processors": {f"p{at}": True for at in range(65)}}]}, "processors"),
         ({"overrides": [{"options": {"people": {"text": "x" * 20_000}}}]}, "options"),
         ({"overrides": [{"options": {"people": 7}}]}, "options"),
+        ({"overrides": [{"options": {"people": {"text": "\0"}}}]}, "options"),
+        ({"overrides": [{"options": {"people": {"a\0": 1}}}]}, "options"),
+        ({"overrides": [{"options": {"people": {"text": "\ud800"}}}]}, "options"),
         ({"overrides": [{"url": "rtsp://10.0.0.9/"}]}, "url"),
     ],
 )
@@ -143,6 +147,20 @@ def test_a_choice_lasts_until_the_schedules_would_next_change_the_profile() -> N
     assert find_active(morning).profile == work
 
 
+def test_a_choice_in_the_repeated_hour_of_a_clock_change_has_an_effect(settings: Any) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    home = Profile.objects.create(name="home")
+    Profile.objects.create(name="night", schedule="02:30-05:00")
+    for hour, end in (
+        (0, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        (1, datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
+    ):
+        now = datetime(2026, 10, 25, hour, 10, tzinfo=UTC)  # 02:10, and an hour later 02:10 again.
+        choose(home, now)
+        assert ProfileChoice.objects.get().until == end
+        assert find_active(now).profile == home
+
+
 def test_a_profile_leaves_the_camera_itself_unchanged(camera: Camera) -> None:
     camera.processors, camera.processor_options = ["motion"], {"motion": {"contrast": 20}}
     away = Profile.objects.create(name="away")
@@ -176,6 +194,22 @@ def test_overrides_follow_a_renamed_camera_and_end_with_it(admin: Client, camera
     assert [each["camera"] for each in admin.get(f"{URL}/away").json()["overrides"]] == [None, "gate"]
     camera.delete()
     assert [each["camera"] for each in admin.get(f"{URL}/away").json()["overrides"]] == [None]
+
+
+def test_rows_that_are_deleted_at_the_same_time_are_reported(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on PostgreSQL, which detects them when foreign keys are checked."""
+    send(admin, "POST", name="away")
+    before = send(admin, "PATCH", "/away", overrides=OVERRIDES).json()
+
+    def fail() -> None:
+        raise IntegrityError
+
+    monkeypatch.setattr("ninjacam.actions.profiles.check_foreign_keys", fail)
+    assert send(admin, "PATCH", "/away", schedule="mon 08:00-17:00", overrides=[{}]).status_code == 409
+    assert send(admin, "PUT", "/active", profile="away").status_code == 404
+    assert admin.get(f"{URL}/away").json() == before and profiles.active() is None
 
 
 def test_the_admin_edits_and_activates_profiles(admin: Client, caplog: pytest.LogCaptureFixture) -> None:

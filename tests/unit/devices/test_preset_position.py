@@ -110,3 +110,15 @@ def test_an_answer_that_arrives_after_another_movement_counts_no_longer() -> Non
         assert scene.position.preset == ""
 
     play(steps(0.1), scenario)
+
+
+def test_a_preset_that_is_removed_while_the_camera_moves_to_it_is_not_reached() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.position.approach("1", scene.position.leave())
+        await scene.clock.run(0.5)
+        scene.position.forget("2")
+        scene.position.forget("1")
+        await scene.clock.run(5)
+        assert scene.position.preset == ""
+
+    assert play(steps(0.1), scenario).changes == []

@@ -354,6 +354,27 @@ def test_a_connection_has_few_unanswered_requests(tmp_path: Path) -> None:
         serve(tmp_path, camera, scenario)
 
 
+def test_commands_that_wait_are_not_sent_after_the_end_of_the_server(tmp_path: Path) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.delays_s = {"GetStatus": 60}
+
+        async def scenario() -> None:
+            device = OnvifDevice(SourceConfig(camera.url, username="admin", password="secret"))
+            server = DeviceServer(tmp_path, "door", device)
+            await server.start()
+            path = str(messages.socket_path(tmp_path, "door"))
+            _, writer = await asyncio.open_unix_connection(path)
+            for number in range(3):
+                writer.write(encode({"id": number, "op": "position"}))
+            await until(lambda: bool(camera.named("GetStatus")))
+            await server.close()
+            writer.close()
+            assert not [task for task in asyncio.all_tasks() if task.get_name() == "device-command"]
+
+        asyncio.run(scenario())
+    assert len(camera.named("GetStatus")) == 1
+
+
 def test_every_error_of_a_camera_survives_the_socket() -> None:
     for kind in messages._KINDS.values():
         error = messages.error_of(kind("What to do.").as_dict())

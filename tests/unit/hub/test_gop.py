@@ -14,19 +14,19 @@ def test_twelve_seconds_between_key_frames_are_cached() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fps", "size_bytes", "why"),
-    [(25, 100, f"longer than {MAX_SECONDS:g} s"), (25, 60_000, "larger than 16 MB")],
+    ("gop", "size_bytes", "why"),
+    [(800, 100, f"longer than {MAX_SECONDS:g} s"), (300, 60_000, "larger than 16 MB")],
 )
 def test_a_gop_that_is_too_large_is_dropped_until_the_next_key_frame(
-    fps: int, size_bytes: int, why: str
+    gop: int, size_bytes: int, why: str
 ) -> None:
     cache = GopCache()
-    packets = video_packets(1600, gop=800, fps=fps, size_bytes=size_bytes)
-    for packet in packets[:800]:
+    packets = video_packets(gop + 1, gop=gop, fps=25, size_bytes=size_bytes)
+    for packet in packets[:gop]:
         cache.add(packet)
         assert cache.size_bytes <= MAX_BYTES
     assert not len(cache) and cache.refused == why
-    cache.add(packets[800])
+    cache.add(packets[gop])
     assert len(cache) == 1 and not cache.refused
 
 

@@ -131,3 +131,35 @@ def test_a_log_level_is_read_in_any_case_or_rejected() -> None:
     assert environment.log_level({}) == environment.log_level({"NINJACAM_LOG": " info"}) == "INFO"
     with pytest.raises(ImproperlyConfigured, match="NINJACAM_LOG cannot be 'LOUD'"):
         environment.log_level({"NINJACAM_LOG": "loud"})
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", environment.MailServer("localhost", 25)),
+        (
+            "smtp://me%40example.org:p%2Fw@mail.example.org",
+            environment.MailServer("mail.example.org", 587, "me@example.org", "p/w", starts_tls=True),
+        ),
+        ("smtps://mail.example.org", environment.MailServer("mail.example.org", 465, is_tls=True)),
+        ("smtp+plain://[::1]:2525/", environment.MailServer("::1", 2525)),
+    ],
+)
+def test_mail_servers_are_parsed(url: str, expected: environment.MailServer) -> None:
+    assert environment.mail_server({"NINJACAM_EMAIL": url}) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["mail:secret@host", "http://u:secret@host", "smtp://u:secret@host:x", "smtp:///"]
+)
+def test_other_mail_servers_are_rejected_without_repeating_them(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="NINJACAM_EMAIL") as found:
+        environment.mail_server({"NINJACAM_EMAIL": url})
+    assert "secret" not in str(found.value)
+
+
+def test_the_sender_of_e_mails_is_one_line() -> None:
+    assert environment.email_sender({}).startswith("ninjacam@")
+    assert environment.email_sender({"NINJACAM_EMAIL_FROM": " a@b.org "}) == "a@b.org"
+    with pytest.raises(ImproperlyConfigured):
+        environment.email_sender({"NINJACAM_EMAIL_FROM": "a@b.org\nBcc: c@d.org"})

@@ -16,6 +16,7 @@ import pytest
 from ninjacam import Frame, Result, Text
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
+from ninjacam.core.processor_values import SlotKey, Summary, ValueCollector, keep_values_with
 from ninjacam.core.processors import FunctionProcessor, Registration
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
@@ -192,6 +193,23 @@ def test_the_image_of_a_lost_camera_has_no_address(tmp_path: Path, monkeypatch: 
     lost = StreamInfo("door", state=CameraState.RECONNECTING, error=error)
     ViewMaker("numbers", context).make(replace(view_input(0, clock), frame=None, info=lost))
     assert drawn[-1] == "The camera refuses the connection." and "10.0.0.5" not in "".join(drawn)
+
+
+def test_the_values_of_each_frame_are_collected_with_its_time_of_capture(tmp_path: Path) -> None:
+    clock, collector = FakeClock(), ValueCollector()
+    context = context_of(tmp_path, lambda frame: Result(values={"at": frame.number}), [], clock=clock)
+    maker = ViewMaker("numbers", context)
+    keep_values_with(collector.add)
+    try:
+        for number, captured_ns in enumerate((10**10, 10**10 + 1, 2 * 10**10)):
+            seen = view_input(number, clock)
+            maker.make(replace(seen, packet=seen.packet._replace(captured_ns=captured_ns)))
+    finally:
+        keep_values_with(None)
+    assert collector.take() == {
+        SlotKey(context.camera, "numbers", 10): {"at": Summary(0, 1, 1, 2)},
+        SlotKey(context.camera, "numbers", 20): {"at": Summary(2, 2, 2, 1)},
+    }
 
 
 def test_only_the_values_of_the_last_frame_are_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db import OperationalError
 
 from ninjacam.core.lifecycle import Stop
 from ninjacam.models import Action
+from ninjacam.webhooks import courier
 from ninjacam.webhooks.courier import Courier
 from ninjacam.webhooks.outbox import Claimed
 from ninjacam.webhooks.request import DeliveryError
@@ -43,23 +45,46 @@ class MemoryOutbox:
     def failed(self, claimed: Claimed, error: DeliveryError) -> None:
         self.results.append((error.message, claimed.pk))
 
+    def renew(self, claimed: Claimed) -> None:
+        self.results.append(("renewed", claimed.pk))
+
     def release(self, claimed: list[Claimed]) -> None:
         self.results += [("released", each.pk) for each in claimed]
 
     def clean(self) -> None: ...
 
 
-def run(outbox: MemoryOutbox, send: Callable[..., Awaitable[int]], until: Callable[[], bool]) -> None:
+async def unused(*_: Any, **__: Any) -> int:
+    raise AssertionError
+
+
+def run(
+    outbox: MemoryOutbox,
+    send: Callable[..., Awaitable[int]],
+    until: Callable[[], bool],
+    perform: Callable[[Claimed], None] = lambda _: None,
+) -> None:
     async def body() -> None:
         stop = Stop()
-        courier = asyncio.create_task(Courier(stop, outbox=outbox, send=send).run())  # type: ignore[arg-type]
+        running = asyncio.create_task(
+            Courier(stop, outbox=outbox, send=send, perform=perform).run()  # type: ignore[arg-type]
+        )
         async with asyncio.timeout(5):
             while not until():  # noqa: ASYNC110 (waits for another task)
                 await asyncio.sleep(0.01)
         stop.set()
-        await courier
+        await running
 
     asyncio.run(body())
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Block, at most 5 s."""
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError
 
 
 def test_deliveries_are_signed_and_their_results_stored() -> None:
@@ -136,9 +161,6 @@ def test_a_database_that_is_away_is_waited_for(caplog: pytest.LogCaptureFixture)
 def test_actions_of_rules_run_in_a_thread_and_are_not_posted() -> None:
     done: list[tuple[int, str]] = []
 
-    async def send(*_: Any, **__: Any) -> int:
-        raise AssertionError
-
     def perform(claimed: Claimed) -> None:
         done.append((claimed.pk, threading.current_thread().name))
         if claimed.pk == 2:
@@ -146,17 +168,50 @@ def test_actions_of_rules_run_in_a_thread_and_are_not_posted() -> None:
 
     outbox = MemoryOutbox(*(delivery(pk, action=Action.NOTIFY) for pk in (1, 2)))
 
-    async def body() -> None:
-        stop = Stop()
-        courier = asyncio.create_task(
-            Courier(stop, outbox=outbox, send=send, perform=perform).run()  # type: ignore[arg-type]
-        )
-        async with asyncio.timeout(5):
-            while len(outbox.results) < 2:  # noqa: ASYNC110 (waits for another task)
-                await asyncio.sleep(0.01)
-        stop.set()
-        await courier
-
-    asyncio.run(body())
+    run(outbox, unused, lambda: len(outbox.results) == 2, perform)
     assert sorted(outbox.results) == [("No room.", 2), ("delivered", 1)]
-    assert all(name.startswith("rule-action") for _, name in done)
+    assert all(name.startswith("rule-notify") for _, name in done)
+
+
+def test_an_e_mail_that_takes_long_keeps_its_lease_and_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(courier, "RENEW_EVERY_S", 0.01)
+    outbox = MemoryOutbox(delivery(1, action=Action.NOTIFY))
+    run(
+        outbox,
+        unused,
+        lambda: ("delivered", 1) in outbox.results,
+        lambda _: wait_for(lambda: len(outbox.results) >= 3),
+    )
+    assert outbox.results[:3] == [("renewed", 1)] * 3 and outbox.results[-1] == ("delivered", 1)
+
+
+def test_an_action_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "RENEW_EVERY_S", 0.01)
+    monkeypatch.setattr(courier, "MAX_RENEWALS", 2)
+    released = threading.Event()
+    outbox = MemoryOutbox(delivery(1, action=Action.NOTIFY))
+    try:
+        run(outbox, unused, lambda: len(outbox.results) == 3, lambda _: wait_for(released.is_set))
+    finally:
+        released.set()
+    assert outbox.results[-1][0].startswith("The action took too long")
+
+
+def test_slow_mail_servers_delay_no_protection() -> None:
+    released = threading.Event()
+
+    def perform(claimed: Claimed) -> None:
+        if claimed.action == Action.NOTIFY:
+            assert released.wait(5)
+
+    mails = [delivery(pk, action=Action.NOTIFY) for pk in range(1, 5)]
+    outbox = MemoryOutbox(*mails, delivery(5, action=Action.PROTECT))
+
+    def is_protected() -> bool:
+        if outbox.results == [("delivered", 5)]:
+            released.set()
+        return len(outbox.results) == 5
+
+    run(outbox, unused, is_protected, perform)

@@ -62,6 +62,21 @@ def test_a_claimed_delivery_is_due_again_when_its_lease_ends(outbox: Outbox, clo
     assert WebhookDelivery.objects.get().state == "waiting"
 
 
+def test_a_renewed_lease_lasts_longer_unless_it_was_lost(outbox: Outbox, clock: FakeClock) -> None:
+    make_webhook()
+    enqueue()
+    first = only(outbox.claim({}))
+    clock.advance(29)
+    outbox.renew(first)
+    clock.advance(29)
+    assert outbox.claim({}) == []
+    clock.advance(2)
+    again = only(outbox.claim({}))
+    outbox.renew(first)
+    outbox.release([again])
+    assert only(outbox.claim({})).attempts == 3
+
+
 def test_the_end_waits_for_the_beginning(outbox: Outbox, clock: FakeClock, webhook: Webhook) -> None:
     enqueue()
     begun = only(outbox.claim({}))

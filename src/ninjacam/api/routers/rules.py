@@ -1,5 +1,6 @@
 """Rules and their deliveries, for administrators."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from ninjacam.api.schemas.webhooks import DeliveriesQuery, DeliveryOut, Delivery
 from ninjacam.models import DeliveryState, Rule
 from ninjacam.queries import rules as queries
 from ninjacam.queries.pages import paginate
+from ninjacam.queries.webhooks import count_deliveries
 
 router = Router()
 
@@ -25,7 +27,7 @@ router = Router()
 def list_rules(request: HttpRequest, query: Query[PageQuery]) -> RulePage:
     """All rules. Needs the permission to view rules, with full scope."""
     page = paginate(queries.list_rules(principal(request)), ("pk",), query.after, query.limit)
-    return RulePage(items=[_rule_out(each) for each in page.items], next=page.next)
+    return RulePage(items=_rules_out(page.items), next=page.next)
 
 
 @router.post("", response={201: RuleOut}, operation_id="create_rule", summary="Create rule")
@@ -84,24 +86,32 @@ def retry_rule_delivery(request: HttpRequest, rule_id: RowId, delivery_id: RowId
 
 
 def _rule_out(rule: Rule) -> RuleOut:
-    deliveries = rule.deliveries
-    return RuleOut(
-        id=rule.pk,
-        name=rule.name,
-        enabled=rule.enabled,
-        record=rule.record,
-        protect=rule.protect,
-        notify=rule.notify,
-        recipients=sorted(user.get_username() for user in rule.recipients.all()),
-        max_per_hour=rule.max_per_hour,
-        cameras=rule.cameras,
-        kinds=rule.kinds,
-        label=rule.label,
-        zone=rule.zone,
-        min_score=rule.min_score,
-        min_duration_s=rule.min_duration_s,
-        schedule=rule.schedule,
-        created_at=rule.created_at,
-        waiting=deliveries.filter(state=DeliveryState.WAITING).count(),
-        dead=deliveries.filter(state=DeliveryState.DEAD).count(),
-    )
+    return _rules_out([rule])[0]
+
+
+def _rules_out(rules: Sequence[Rule]) -> list[RuleOut]:
+    counts = count_deliveries("rule", [each.pk for each in rules])
+    return [
+        RuleOut(
+            id=rule.pk,
+            name=rule.name,
+            enabled=rule.enabled,
+            record=rule.record,
+            protect=rule.protect,
+            notify=rule.notify,
+            recipients=sorted(user.get_username() for user in rule.recipients.all()),
+            only_recipients=rule.only_recipients,
+            max_per_hour=rule.max_per_hour,
+            cameras=rule.cameras,
+            kinds=rule.kinds,
+            label=rule.label,
+            zone=rule.zone,
+            min_score=rule.min_score,
+            min_duration_s=rule.min_duration_s,
+            schedule=rule.schedule,
+            created_at=rule.created_at,
+            waiting=counts[rule.pk][DeliveryState.WAITING],
+            dead=counts[rule.pk][DeliveryState.DEAD],
+        )
+        for rule in rules
+    ]

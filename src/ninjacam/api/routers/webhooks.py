@@ -1,5 +1,6 @@
 """Webhooks and their deliveries, for administrators."""
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from django.http import HttpRequest
@@ -37,7 +38,7 @@ CONFLICT = {
 def list_webhooks(request: HttpRequest, query: Query[PageQuery]) -> WebhookPage:
     """All webhooks. Needs the permission to view webhooks, with full scope."""
     page = paginate(queries.list_webhooks(principal(request)), ("pk",), query.after, query.limit)
-    return WebhookPage(items=[_webhook_out(each) for each in page.items], next=page.next)
+    return WebhookPage(items=_webhooks_out(page.items), next=page.next)
 
 
 @router.post("", response={201: WebhookCreated}, operation_id="create_webhook", summary="Create webhook")
@@ -104,26 +105,33 @@ def retry_delivery(request: HttpRequest, webhook_id: RowId, delivery_id: RowId) 
 
 
 def _webhook_out(webhook: Webhook) -> WebhookOut:
-    deliveries = webhook.deliveries
-    return WebhookOut(
-        id=webhook.pk,
-        name=webhook.name,
-        url=webhook.url,
-        verify_tls=webhook.verify_tls,
-        enabled=webhook.enabled,
-        on_begin=webhook.on_begin,
-        on_end=webhook.on_end,
-        cameras=webhook.cameras,
-        kinds=webhook.kinds,
-        label=webhook.label,
-        zone=webhook.zone,
-        min_score=webhook.min_score,
-        min_duration_s=webhook.min_duration_s,
-        schedule=webhook.schedule,
-        created_at=webhook.created_at,
-        waiting=deliveries.filter(state=DeliveryState.WAITING).count(),
-        dead=deliveries.filter(state=DeliveryState.DEAD).count(),
-    )
+    return _webhooks_out([webhook])[0]
+
+
+def _webhooks_out(webhooks: Sequence[Webhook]) -> list[WebhookOut]:
+    counts = queries.count_deliveries("webhook", [each.pk for each in webhooks])
+    return [
+        WebhookOut(
+            id=webhook.pk,
+            name=webhook.name,
+            url=webhook.url,
+            verify_tls=webhook.verify_tls,
+            enabled=webhook.enabled,
+            on_begin=webhook.on_begin,
+            on_end=webhook.on_end,
+            cameras=webhook.cameras,
+            kinds=webhook.kinds,
+            label=webhook.label,
+            zone=webhook.zone,
+            min_score=webhook.min_score,
+            min_duration_s=webhook.min_duration_s,
+            schedule=webhook.schedule,
+            created_at=webhook.created_at,
+            waiting=counts[webhook.pk][DeliveryState.WAITING],
+            dead=counts[webhook.pk][DeliveryState.DEAD],
+        )
+        for webhook in webhooks
+    ]
 
 
 def delivery_out(delivery: WebhookDelivery) -> DeliveryOut:

@@ -19,7 +19,7 @@ Protect = Annotated[
 ]
 Notify = Annotated[StrictBool, Field(description="Send an e-mail when the event begins.")]
 Recipients = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=254)]],
+    list[Annotated[str, Field(min_length=1, max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$")]],
     Field(
         max_length=50,
         description="Names of users. Those of them who may replay the camera get an e-mail; empty: all users who may.",
@@ -35,6 +35,7 @@ _RULE = {
     "protect": True,
     "notify": True,
     "recipients": ["ada"],
+    "only_recipients": True,
     "max_per_hour": 10,
     "cameras": ["door"],
     "kinds": ["person"],
@@ -94,7 +95,9 @@ class RulePatch(Schema):
 
 
 class RuleOut(Schema):
-    """`waiting`, `dead`: numbers of its deliveries that wait, and that were given up."""
+    """`only_recipients`: recipients were chosen; if they were deleted since then, no e-mails are sent.
+    `waiting`, `dead`: numbers of its deliveries that wait, and that were given up.
+    """
 
     model_config = example(**_RULE)
 
@@ -105,6 +108,7 @@ class RuleOut(Schema):
     protect: bool
     notify: bool
     recipients: list[str]
+    only_recipients: bool
     max_per_hour: int
     cameras: list[str]
     kinds: list[str]

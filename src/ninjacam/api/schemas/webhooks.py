@@ -38,7 +38,10 @@ LabelPart = Annotated[
     str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="A part of the event's label.")
 ]
 Zone = Annotated[
-    str, Field(max_length=50, pattern=r"^\S*$", description="Name of a zone that the object was in.")
+    str,
+    Field(
+        max_length=50, pattern=r"^[^\s\x00-\x1f\x7f]*$", description="Name of a zone that the object was in."
+    ),
 ]
 Score = Annotated[
     Annotated[float, Field(ge=0, le=1, strict=True)] | None,

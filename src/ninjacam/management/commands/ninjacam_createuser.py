@@ -18,8 +18,11 @@ class Command(NinjacamCommand):
         parser.add_argument("username", nargs="?", help="prompted for if missing")
         parser.add_argument("--admin", action="store_true", help="make the user an administrator")
         parser.add_argument(
-            "--update", action="store_true", help="change the password and --admin of an existing user"
+            "--update",
+            action="store_true",
+            help="change the password, --admin and --email of an existing user",
         )
+        parser.add_argument("--email", help="the address for e-mails of rules")
         password = parser.add_mutually_exclusive_group()
         password.add_argument(
             "--password-stdin",
@@ -54,6 +57,8 @@ class Command(NinjacamCommand):
             raise CommandError(" ".join(error.messages)) from error
         if options["admin"] or is_first:
             user.is_staff = user.is_superuser = True
+        if options["email"] is not None:
+            setattr(user, users.model.get_email_field_name(), options["email"])
         user.set_password(password)
         try:
             user.full_clean()

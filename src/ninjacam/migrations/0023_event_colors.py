@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ninjacam', '0020_rules'),
+        ('ninjacam', '0022_rule_only_recipients'),
     ]
 
     operations = [
