@@ -257,7 +257,7 @@ ROWS = (
         lambda f: len(f) == 2 and all(figures["all"]["p50_ms"] <= 50 for figures in f.values()),
     ),
     Row(
-        "events", "list and filter 10,000 events of a camera, slowest of four filters", "timeline",
+        "events", "list and filter 10,000 events of a camera, slowest of all filters", "timeline",
         "<= 50 ms, SQLite and PostgreSQL",
         lambda f: ", ".join(
             f"{name}: {_slowest_filter(figures):.0f} ms (the newest {figures['find']['all']['p50_ms']:.0f})"

@@ -4,7 +4,7 @@
 
 Its size, the speed of writing it, and the time for the timeline of a day: the recorded spans alone, and the complete
 API response, with the API's code but without HTTP. Also the time to list and filter the events of a camera that has
-10,000.
+10,000, also by color.
 """
 
 import argparse
@@ -97,6 +97,7 @@ def tell(days: int, cameras: int, events_a_day: int) -> int:
 
 def fill_visits() -> str:
     """Create a camera with VISITS events of persons and cars within a month. Return its name."""
+    from ninjacam.core.colors import COLORS, to_color_bits
     from ninjacam.models import Event
 
     chance = random.Random(4)
@@ -107,6 +108,7 @@ def fill_visits() -> str:
                 slug="cam-busy", kind="visit", label=chance.choice(("person", "car", "dog")), start_ns=start_ns,
                 end_ns=start_ns + 20 * 10**9, source="processor", score=chance.random(), box=[0.1, 0.2, 0.3, 0.4],
                 zones=chance.choice(("", " porch ", " porch street ")), best_ns=start_ns, track=number,
+                color_bits=to_color_bits(chance.sample(COLORS[:-1], 2) if number % 1000 else ["pink"]),
             )
             for number, start_ns in enumerate(times_ns)
         ),
@@ -118,7 +120,7 @@ def fill_visits() -> str:
 def find_events(slug: str) -> Figures:
     """Return milliseconds for the first page of a month, by the API's filters.
 
-    "rare": only 0.1 % of the events match.
+    "rare", "rare color": only 0.1 % of the events match.
     """
     from ninjacam.models import Event
     from ninjacam.queries.events import EventFilter
@@ -129,6 +131,9 @@ def find_events(slug: str) -> Figures:
         "filtered": EventFilter(("visit",), "PERSON", "porch", 0.5),
         "rare": EventFilter(label="person", zone="street", min_score=0.99),
         "none": EventFilter(label="nobody"),
+        "color": EventFilter(colors=["red"]),
+        "rare color": EventFilter(colors=["pink"]),
+        "color filtered": EventFilter(("visit",), "PERSON", "porch", 0.5, ["red", "blue"]),
     }
     figures: Figures = {}
     for name, wanted in filters.items():

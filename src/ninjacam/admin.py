@@ -21,6 +21,7 @@ from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.actions.tokens import revoke_token
 from ninjacam.actions.webhooks import WebhookFields, assign_webhook, retry_delivery
 from ninjacam.auth import principal_of_request
+from ninjacam.core.colors import Color
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.core.streams import MAX_STREAMS
 from ninjacam.core.times import to_datetime
@@ -347,12 +348,23 @@ class SegmentAdmin(SegmentModelAdmin):
         )
 
 
+class ColorFilter(admin.SimpleListFilter):
+    title = _("color")
+    parameter_name = "color"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(color.value, color.value) for color in Color]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.of_colors([self.value()]) if self.value() else queryset
+
+
 @admin.register(Event)
 class EventAdmin(EventModelAdmin):
     """View, protect and delete events. The API and the engine create them."""
 
     list_display = ["slug", "kind", "label", "start", "end", "source", "protected"]
-    list_filter = ["protected", "triggers_recording"]
+    list_filter = ["protected", "triggers_recording", ColorFilter]
     search_fields = ["slug__startswith", "kind__startswith", "label"]
     show_full_result_count = False
     readonly_fields = ["slug", "kind", "start", "end", "source", "data", "triggers_recording"]

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,13 +12,29 @@ from tests.harness.mail_server import mail_server
 from tests.harness.processes import wait_until
 from tests.harness.server import Product
 
+CODE = """
+from ninjacam import Box, events, processor
+
+@processor(when="always", fps=1)
+def sky(frame):
+    if frame.number:
+        box = Box(0.3 * frame.width, 0.05 * frame.height, 0.6 * frame.width, 0.09 * frame.height)
+        key = f"sky-{frame.camera}"
+        events.begin(frame.camera, "sky", key=key, sighting=events.Sighting.of(box, frame))
+    return []
+"""
+
 
 def test_an_event_gets_its_snapshot_is_protected_and_sent(tmp_path_factory: pytest.TempPathFactory) -> None:
+    data = tmp_path_factory.mktemp("data")
+    data.chmod(0o700)
+    (data / "cameras.py").write_text(CODE)
+    (data / "cameras.py").chmod(0o600)
     with (
         FakeCamera() as camera,
         mail_server() as mailbox,
         Product(
-            tmp_path_factory.mktemp("data"),
+            data,
             environment={
                 "NINJACAM_EMAIL": f"smtp+plain://127.0.0.1:{mailbox.port}",
                 "NINJACAM_EMAIL_FROM": "cameras@example.org",
@@ -43,6 +60,15 @@ def test_an_event_gets_its_snapshot_is_protected_and_sent(tmp_path_factory: pyte
         wait_until(is_complete, 60, "the snapshot and the protection", processes=[product])
         image = product.client.request("GET", f"/api/v1/events/{event}/snapshot.jpg")
         assert image.status == 200 and image.body.startswith(b"\xff\xd8")
+        start, end = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (-1, 1))
+
+        def found(color: str) -> list[str]:
+            return [
+                each["kind"] for each in call("GET", f"events?start={start}&end={end}&color={color}")["items"]
+            ]
+
+        wait_until(lambda: found("blue") == ["sky"], 60, "the color of the sky", processes=[product])
+        assert found("red") == []
 
         wait_until(lambda: mailbox.messages, 60, "the e-mail", processes=[product])
         message = email.message_from_string(mailbox.messages[0], policy=email.policy.default)

@@ -5,6 +5,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from ninjacam.core.colors import to_color_bits
 from ninjacam.models import ApiToken, Camera, CameraZone, Event, Segment, Stream
 from ninjacam.queries.status import Status
 from tests.unit.conftest import PASSWORD, signed_in
@@ -168,6 +169,19 @@ def test_events_can_be_protected_and_deleted_but_not_created(
     with caplog.at_level(logging.INFO, "ninjacam.audit"):
         assert admin.post(f"/admin/ninjacam/event/{row.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Event.objects.exists() and "event.delete" in caplog.text
+
+
+def test_events_are_listed_by_color(admin: Client) -> None:
+    for label, colors in (("bus", ["red"]), ("night", [])):
+        bits = to_color_bits(colors) or None
+        Event.objects.create(slug="door", kind="visit", label=label, start_ns=1, source="x", color_bits=bits)
+
+    def listed(color: str) -> list[str]:
+        answer = admin.get("/admin/ninjacam/event/", {"color": color})
+        return [event.label for event in answer.context["cl"].queryset]
+
+    assert listed("red") == ["bus"] and listed("pink") == listed("mauve") == []
+    assert listed("") == ["night", "bus"]
 
 
 def test_a_schedule_is_validated(admin: Client, camera: Camera) -> None:

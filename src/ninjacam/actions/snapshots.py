@@ -15,6 +15,7 @@ from ninjacam.actions.child_processes import run_module
 from ninjacam.actions.export_limits import disk_of
 from ninjacam.conf import Settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.colors import to_color_bits
 from ninjacam.core.errors import DecodeError, NotFoundError
 from ninjacam.models import Event, Segment, Snapshot
 from ninjacam.models.outbox import note_changed
@@ -37,16 +38,22 @@ FREE_SHARE = 0.9
 """Fraction of the recordings' watermark (free_bytes of RETENTION) that snapshots leave free, so that they never raise
 the alarm of a full disk."""
 
-Decode = Callable[[StillPlace, int], bytes]
+Box = list[float]
+Decode = Callable[[StillPlace, int, Box | None], tuple[bytes, int]]
 
 
-def decode_in_process(place: StillPlace, width_px: int) -> bytes:
-    """Return the JPEG; empty if the frame cannot be decoded. Blocks."""
-    question = json.dumps({**place.as_dict(), "width_px": width_px}).encode() + b"\n"
+def decode_in_process(place: StillPlace, width_px: int, box: Box | None) -> tuple[bytes, int]:
+    """Return the JPEG, empty if the frame cannot be decoded, and the bits of the object's colors. Blocks."""
+    question = json.dumps({**place.as_dict(), "width_px": width_px, "box": box}).encode() + b"\n"
     head, _, jpeg = (
         run_module("ninjacam.recordings.still", question, TIMEOUT_S, bare=True) or b""
     ).partition(b"\n")
-    return jpeg if jpeg.startswith(b"\xff\xd8") and head else b""
+    if not jpeg.startswith(b"\xff\xd8"):
+        return b"", 0
+    try:
+        return jpeg, to_color_bits(map(str, json.loads(head)["colors"]))
+    except (ValueError, TypeError, KeyError, RecursionError):  # The decoder has read data of a camera.
+        return b"", 0
 
 
 class SnapshotTaker:
@@ -78,9 +85,9 @@ class SnapshotTaker:
             return
         at_ns = event.start_ns if event.best_ns is None else event.best_ns
         place = None if row.taken_ns == at_ns else self._find(event.slug, at_ns)
-        jpeg = b"" if place is None else self._decode(place, MAX_WIDTH_PX)
+        jpeg, bits = (b"", 0) if place is None else self._decode(place, MAX_WIDTH_PX, event.box)
         if 0 < len(jpeg) <= MAX_BYTES and Snapshot.objects.make_room(self._max_bytes() - len(jpeg)):
-            self._store(event, at_ns, jpeg)
+            self._store(event, at_ns, jpeg, bits or None)
         is_early = place is None and self._clock.wall_ns() < at_ns + GIVE_UP_NS and row.taken_ns != at_ns
         # Otherwise the event has ended meanwhile, and has requested another one.
         held = Snapshot.objects.filter(pk=row.pk, due_ns=lease_ns)
@@ -107,7 +114,7 @@ class SnapshotTaker:
         used_bytes = sum(Snapshot.objects.size_bytes_by_slug().values())
         return min(self._settings.snapshot_bytes, max(0, used_bytes + disk.free_bytes - kept_bytes))
 
-    def _store(self, event: Event, at_ns: int, jpeg: bytes) -> None:
+    def _store(self, event: Event, at_ns: int, jpeg: bytes, color_bits: int | None) -> None:
         path = snapshot_path(event.pk)
         part = path.with_suffix(UNFINISHED)
         try:
@@ -119,12 +126,12 @@ class SnapshotTaker:
             logger.warning("the snapshot of event %d cannot be stored: %s", event.pk, exc.strerror)
             return
         with transaction.atomic():
-            changed = Event.objects.filter(pk=event.pk).update(snapshot_ns=at_ns)
+            changed = Event.objects.filter(pk=event.pk).update(snapshot_ns=at_ns, color_bits=color_bits)
             changed = changed and Snapshot.objects.filter(pk=event.pk).update(
                 taken_ns=at_ns, size_bytes=len(jpeg)
             )
             if changed and (present := Event.objects.filter(pk=event.pk).first()) is not None:
-                note_changed(present, ["snapshot_ns"])
+                note_changed(present, ["snapshot_ns", "color_bits"])
         if not changed:  # It was deleted meanwhile.
             remove_snapshots([event.pk])
 

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
 from django.utils.translation import gettext_lazy as _
 
+from ninjacam.core.colors import Color, to_color_bits, to_colors
 from ninjacam.core.times import to_datetime
 
 MAX_LENGTH_NS = 24 * 3600 * 10**9
@@ -63,6 +64,11 @@ class EventQuerySet(models.QuerySet["Event"]):
         lasts = Q(end_ns__gt=start_ns) | Q(end_ns=None) | Q(start_ns__gte=start_ns)  # The latter are moments.
         found = self.filter(lasts, start_ns__lt=end_ns)
         return found if slugs is None else found.filter(slug__in=slugs)
+
+    def of_colors(self, colors: Collection[str]) -> "EventQuerySet":
+        """Filter events whose object has at least one of these colors."""
+        shared = F("color_bits").bitand(to_color_bits(colors))
+        return self.alias(shared_color_bits=shared).filter(shared_color_bits__gt=0)
 
     def timeline_events(
         self, slugs: Collection[str], start_ns: int, end_ns: int, max_per_camera: int
@@ -163,6 +169,7 @@ class Event(models.Model):
     its recordings. `key`: of an event that its creator changes later. `score`: 0 to 1. `track`: of the object. `box`:
     [left, top, right, bottom] in fractions of the image at `best_ns`, when the object is seen best. `zones`: names,
     each with a space before and after it. `snapshot_ns`: capture time of the stored snapshot (`models.snapshot`).
+    `color_bits`: colors of the object in the last snapshot (`core.colors`), also after that was deleted.
     """
 
     slug = models.CharField(_("camera"), max_length=50, blank=True)
@@ -184,6 +191,7 @@ class Event(models.Model):
     best_ns = models.BigIntegerField(_("best moment"), null=True, blank=True)
     zones = models.CharField(_("zones"), max_length=500, default="", db_default="", blank=True)
     snapshot_ns = models.BigIntegerField(_("snapshot"), null=True, blank=True, editable=False)
+    color_bits = models.SmallIntegerField(_("colors"), null=True, blank=True, editable=False)
 
     objects = EventQuerySet.as_manager()
 
@@ -226,3 +234,7 @@ class Event(models.Model):
     @property
     def zone_names(self) -> list[str]:
         return self.zones.split()
+
+    @property
+    def colors(self) -> list[Color]:
+        return to_colors(self.color_bits)

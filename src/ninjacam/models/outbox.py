@@ -189,6 +189,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "best_at": None if event.best_ns is None else _text(event.best_ns),
         "zones": event.zone_names,
         "snapshot_at": None if event.snapshot_ns is None else _text(event.snapshot_ns),
+        "colors": event.colors,
     }
 
 

@@ -19,12 +19,13 @@ def get_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Conditions for events. `label`: a substring. Empty, None: any."""
+    """Conditions for events. `label`: a substring. `colors`: at least one of them. Empty, None: any."""
 
     kinds: Collection[str] = ()
     label: str = ""
     zone: str = ""
     min_score: float | None = None
+    colors: Collection[str] = ()
 
     def apply(self, found: EventQuerySet) -> EventQuerySet:
         if self.kinds:
@@ -35,6 +36,8 @@ class EventFilter:
             found = found.filter(zones__contains=f" {self.zone} ")
         if self.min_score is not None:
             found = found.filter(score__gte=self.min_score)
+        if self.colors:
+            found = found.of_colors(self.colors)
         return found
 
 

@@ -1,8 +1,9 @@
 """`python -m ninjacam.recordings.still`: decode frames from recorded files.
 
 A separate process, because a decoder in C reads camera data. Reads lines of `StillPlace.as_dict()` as JSON from
-standard input, with "width_px" (0: as recorded); responds to each with a line {"at_ns", "size_bytes"} and the JPEG,
-with size 0 if there is none.
+standard input, with "width_px" (0: as recorded) and "box" (null, or the edges of an object in fractions of the image);
+responds to each with a line {"at_ns", "size_bytes", "colors"} and the JPEG, with size 0 if there is none. "colors" are
+those of the object.
 """
 
 import contextlib
@@ -15,17 +16,27 @@ import av
 import cv2
 
 from ninjacam.codecs.sps import MAX_PIXELS
+from ninjacam.core.colors import Color
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.core.packets import VIDEO_CLOCK_HZ
 from ninjacam.recordings.frame_lookup import StillPlace
+from ninjacam.recordings.object_colors import find_colors
 
 MEMORY_BYTES = 4 << 30
 QUALITY = 85
 
 
-def decode_still(place: StillPlace, *, width_px: int = 0) -> tuple[int, bytes]:
-    """Return (capture time, JPEG) of the last frame not after `at_ns`. Raises: DecodeError."""
+Box = tuple[float, float, float, float]
+
+
+def decode_still(
+    place: StillPlace, *, width_px: int = 0, box: Box | None = None
+) -> tuple[int, bytes, list[Color]]:
+    """Return (capture time, JPEG, colors of the object in the box) of the last frame not after `at_ns`.
+
+    `box`: left, top, right, bottom in fractions of the image; None: no object. Raises: DecodeError.
+    """
     with open(place.path, "rb") as file:
         data = file.read(place.init_bytes)
         file.seek(place.offset)
@@ -37,7 +48,8 @@ def decode_still(place: StillPlace, *, width_px: int = 0) -> tuple[int, bytes]:
         image = frame.to_ndarray(format="bgr24", width=width, height=height)
     except av.FFmpegError as exc:
         raise DecodeError("The frame cannot be decoded.") from exc
-    return at_ns, bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+    jpeg = bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+    return at_ns, jpeg, find_colors(image, box) if box else []
 
 
 def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
@@ -84,10 +96,12 @@ def main() -> None:
     for line in sys.stdin:
         values = json.loads(line)
         width_px = int(values.pop("width_px", 0))
-        at_ns, jpeg = 0, b""
+        box = values.pop("box", None)
+        at_ns, jpeg, colors = 0, b"", list[Color]()
         with contextlib.suppress(DecodeError, OSError):
-            at_ns, jpeg = decode_still(StillPlace(**values), width_px=width_px)
-        out.write(json.dumps({"at_ns": at_ns, "size_bytes": len(jpeg)}).encode() + b"\n" + jpeg)
+            at_ns, jpeg, colors = decode_still(StillPlace(**values), width_px=width_px, box=box)
+        head = {"at_ns": at_ns, "size_bytes": len(jpeg), "colors": colors}
+        out.write(json.dumps(head).encode() + b"\n" + jpeg)
         out.flush()
 
 

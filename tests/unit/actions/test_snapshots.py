@@ -11,10 +11,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from ninjacam.actions import snapshots
 from ninjacam.actions.events import delete_event
-from ninjacam.actions.snapshots import GIVE_UP_NS, MAX_BYTES, SnapshotTaker
+from ninjacam.actions.snapshots import GIVE_UP_NS, MAX_BYTES, SnapshotTaker, decode_in_process
 from ninjacam.auth import LocalOperator
 from ninjacam.conf import get_settings
+from ninjacam.core.colors import to_color_bits, to_colors
 from ninjacam.models import Camera, CameraGrant, Event, EventUpdate, Segment, Snapshot
 from ninjacam.models.outbox import note_begun, note_changed
 from ninjacam.models.snapshot import DELAY_NS, snapshot_path
@@ -51,8 +53,8 @@ def taker(clock: FakeClock, decode: Any = None) -> SnapshotTaker:
     return SnapshotTaker(get_settings(), clock=clock, **({"decode": decode} if decode else {}))
 
 
-def fake(place: StillPlace, width_px: int) -> bytes:
-    return JPEG
+def fake(place: StillPlace, width_px: int, box: Any) -> tuple[bytes, int]:
+    return JPEG, 0
 
 
 def noted(**fields: Any) -> Event:
@@ -85,9 +87,51 @@ def test_a_better_sighting_replaces_the_snapshot_when_the_event_ends(door: Camer
     event.save()
     with transaction.atomic():
         note_changed(event, (), has_ended=True)
-    taker(clock, lambda *_: JPEG + b"better").tick()
+    taker(clock, lambda *_: (JPEG + b"better", 0)).tick()
     assert snapshot_path(event.pk).read_bytes().endswith(b"better")
     assert Snapshot.objects.get().taken_ns == NOON_NS + S
+
+
+def test_the_colors_of_the_object_are_those_of_the_last_snapshot_and_outlive_it(
+    door: Camera, clock: FakeClock
+) -> None:
+    boxes = []
+
+    def decode(_place: StillPlace, _width_px: int, box: Any) -> tuple[bytes, int]:
+        boxes.append(box)
+        return JPEG, to_color_bits(["red", "black"] if len(boxes) == 1 else ["blue"])
+
+    event = noted(end_ns=None, box=[0, 0, 0.5, 0.5])
+    taker(clock, decode).tick()
+    event.refresh_from_db()
+    assert event.colors == ["black", "red"]
+    event.best_ns, event.end_ns, event.box = NOON_NS + S, NOON_NS + 2 * S, [0.5, 0.5, 1, 1]
+    event.save()
+    with transaction.atomic():
+        note_changed(event, (), has_ended=True)
+    taker(clock, decode).tick()
+    event.refresh_from_db()
+    assert boxes == [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]] and event.colors == ["blue"]
+    Snapshot.objects.make_room(0)
+    event.refresh_from_db()
+    assert event.snapshot_ns is None and event.colors == ["blue"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "colors"),
+    [
+        (b'{"colors": ["red", "pink"]}\n' + JPEG, ["red", "pink"]), (b'{"colors": []}\n' + JPEG, []),
+        (b'{"colors": ["mauve", 7, null, ["red"], {}]}\n' + JPEG, []), (b"{}\n" + JPEG, None),
+        (b'{"colors": 7}\n' + JPEG, None), (b"[" * 99999 + b"\n" + JPEG, None), (b"7\n" + JPEG, None),
+        (b"\xff\n" + JPEG, None), (b'{"colors": ["red"]}\nGIF89a', None), (b"", None), (None, None),
+    ],
+)  # fmt: skip
+def test_a_false_answer_of_the_decoder_is_no_snapshot(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes | None, colors: list[str] | None
+) -> None:
+    monkeypatch.setattr(snapshots, "run_module", lambda *_, **__: answer)
+    jpeg, bits = decode_in_process(StillPlace("x", 0, 0, 0, 0, 0, 0), 1280, None)
+    assert (jpeg, to_colors(bits)) == ((b"", []) if colors is None else (JPEG, colors))
 
 
 def test_a_snapshot_is_due_only_when_the_frame_is_in_the_index(door: Camera, clock: FakeClock) -> None:
@@ -120,9 +164,9 @@ def test_an_event_that_ends_while_its_snapshot_is_taken_keeps_its_request(
 ) -> None:
     noted()
 
-    def decode(*_: Any) -> bytes:
+    def decode(*_: Any) -> tuple[bytes, int]:
         Snapshot.objects.update(due_ns=7)
-        return JPEG
+        return JPEG, 0
 
     taker(clock, decode).tick()
     assert Snapshot.objects.get().due_ns == 7
@@ -132,9 +176,9 @@ def test_two_hosts_do_not_take_the_same_snapshot(door: Camera, clock: FakeClock)
     noted()
     other = taker(clock, fake)
 
-    def decode(*_: Any) -> bytes:
+    def decode(*_: Any) -> tuple[bytes, int]:
         assert not other.tick(), "leased"
-        return JPEG
+        return JPEG, 0
 
     assert taker(clock, decode).tick()
 
@@ -167,7 +211,7 @@ def test_a_frame_that_cannot_be_decoded_or_is_too_large_is_given_up(
     door: Camera, clock: FakeClock, jpeg: bytes
 ) -> None:
     event = noted()
-    taker(clock, lambda *_: jpeg).tick()
+    taker(clock, lambda *_: (jpeg, 0)).tick()
     assert not Snapshot.objects.exists() and not snapshot_path(event.pk).exists()
 
 

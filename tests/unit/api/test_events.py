@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from ninjacam.core.colors import to_color_bits
 from ninjacam.models import Camera, CameraGrant, Event
 from ninjacam.queries import recordings
 from tests.unit.api.test_recordings import START_S, S, at, grant, recorded
@@ -61,7 +62,7 @@ def test_an_event_is_created_and_read_back(guard: Client, caplog: pytest.LogCapt
         "id": Event.objects.get().pk, "camera": "door", "kind": "motion", "label": "Täter", "start": at(0),
         "end": at(8), "data": {"zone": ["gate", 1, None, 0.5]}, "source": "user:stranger", "record": True,
         "protected": False, "score": None, "track": None, "box": None, "best_at": None, "zones": [],
-        "snapshot_at": None,
+        "snapshot_at": None, "colors": [],
     }  # fmt: skip
     assert guard.get(f"{EVENTS}/{body['id']}").json() == body
     assert guard.get(f"{EVENTS}?{DAY}").json() == {"items": [body], "next": None}
@@ -294,6 +295,25 @@ def test_the_timeline_of_many_cameras_needs_no_more_queries(
     asked = [query["sql"] for query in queries]
     assert sum('FROM "ninjacam_segment"' in sql for sql in asked) == 1
     assert sum('FROM "ninjacam_event"' in sql for sql in asked) == 1
+
+
+def test_events_are_found_by_color(guard: Client) -> None:
+    colors = {"fire engine": ["white", "red"], "bus": ["yellow"], "night": [], "coat": ["black", "red"]}
+    for number, (label, names) in enumerate(colors.items()):
+        happened("door", number, label=label, score=number / 4, color_bits=to_color_bits(names) or None)
+    happened("yard", 0, label="elsewhere", color_bits=to_color_bits(["red"]))
+
+    def found(**query: Any) -> dict[str, list[str]]:
+        answer = guard.get(f"{EVENTS}?{DAY}&{urlencode(query, doseq=True)}")
+        return {item["label"]: item["colors"] for item in answer.json()["items"]}
+
+    assert found() == colors
+    assert found(color="red") == {"coat": ["black", "red"], "fire engine": ["white", "red"]}
+    assert list(found(color=["yellow", "white"])) == ["bus", "fire engine"]
+    assert list(found(color="red", label="coat", min_score=0.5)) == ["coat"]
+    assert found(color="red", label="bus") == found(color="pink") == {}
+    for wrong in (["mauve"], ["Red"], [""], ["1"], ["red"] * 12):
+        assert guard.get(f"{EVENTS}?{urlencode({'color': wrong}, doseq=True)}").status_code == 422
 
 
 def test_events_are_found_by_label_zone_and_score(guard: Client) -> None:

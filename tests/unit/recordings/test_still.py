@@ -1,15 +1,18 @@
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from ninjacam.actions.child_processes import run_module
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Flags
 from ninjacam.recordings.frame_lookup import StillPlace, find_still
 from ninjacam.recordings.still import decode_still
 from ninjacam.testing import stamp
 from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, picture, write_file
+from tests.unit.recordings.test_object_colors import BOX, car
 
 
 def number_of(jpeg: bytes) -> int | None:
@@ -25,7 +28,7 @@ def test_the_still_is_the_last_frame_not_after_the_time(tmp_path: Path, number: 
     at_ns = NOON_NS + number * FRAME_NS + FRAME_NS // 2
     place = find_still(made.path, at_ns)
     assert place is not None
-    captured_ns, jpeg = decode_still(place)
+    captured_ns, jpeg, _ = decode_still(place)
     assert number_of(jpeg) == number
     assert captured_ns == pytest.approx(NOON_NS + number * FRAME_NS, abs=100_000)
 
@@ -76,6 +79,25 @@ def test_the_preceding_key_frame_is_cheaper(tmp_path: Path) -> None:
     at_ns = NOON_NS + 60 * FRAME_NS
     place, exact = find_still(made.path, at_ns, key_only=True), find_still(made.path, at_ns)
     assert place is not None and exact is not None
-    captured_ns, jpeg = decode_still(place)
+    captured_ns, jpeg, _ = decode_still(place)
     assert number_of(jpeg) == 50
     assert captured_ns == pytest.approx(NOON_NS + 50 * FRAME_NS, abs=100_000)
+
+
+def test_the_colors_are_those_of_the_object_in_the_box(tmp_path: Path) -> None:
+    jpeg = cv2.imencode(".jpg", cv2.resize(car("lawn", "red"), (640, 360)))[1].tobytes()
+    packets = [
+        packet._replace(codec=Codec.MJPEG, data=jpeg, flags=Flags.KEY) for packet in encode_stamped(25)
+    ]
+    place = find_still(write_file(tmp_path, packets).path, NOON_NS + FRAME_NS)
+    assert place is not None
+    assert decode_still(place, width_px=160, box=BOX)[2] == ["red"]
+    assert decode_still(place, width_px=160, box=(0.7, 0.5, 0.9, 0.8))[2] == ["green"]
+    assert decode_still(place, width_px=160)[2] == []
+    question = json.dumps({**place.as_dict(), "box": BOX}) + "\n" + json.dumps(place.as_dict()) + "\n"
+    answer = run_module("ninjacam.recordings.still", question.encode(), 30, bare=True)
+    assert (
+        answer is not None
+        and b'"colors": ["red"]}\n\xff\xd8' in answer
+        and b'"colors": []}\n\xff\xd8' in answer
+    )

@@ -29,7 +29,9 @@ def list_events(request: HttpRequest, query: Query[EventsQuery]) -> EventPage:
     """The events that overlap [start, end), of cameras that you may replay, newest first. If you may replay all
     cameras, also the events of deleted cameras and of the host."""
     span = span_ns(query.start, query.end)
-    wanted = events.EventFilter(tuple(query.kind), query.label, query.zone, query.min_score)
+    wanted = events.EventFilter(
+        tuple(query.kind), query.label, query.zone, query.min_score, tuple(query.color)
+    )
     found = events.list_events(principal(request), query.camera, *span, wanted)
     page = paginate(found, ("-start_ns", "-pk"), query.after, query.limit)
     return EventPage(items=[_event_out(event) for event in page.items], next=page.next)
@@ -140,4 +142,5 @@ def _event_out(event: Event) -> EventOut:
         best_at=None if event.best_ns is None else to_datetime(event.best_ns),
         zones=event.zone_names,
         snapshot_at=None if event.snapshot_ns is None else to_datetime(event.snapshot_ns),
+        colors=event.colors,
     )

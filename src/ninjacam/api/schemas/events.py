@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool
 from ninjacam.api.schemas.fields import Slug, Time, example, input_example
 from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.recordings import RecordingsQuery
+from ninjacam.core.colors import Color
 
 Kind = Annotated[
     str,
@@ -37,6 +38,7 @@ _EVENT = {
     "best_at": "2026-11-22T08:12:17Z",
     "zones": ["gate"],
     "snapshot_at": "2026-11-22T08:12:17Z",
+    "colors": ["black", "red"],
 }
 
 
@@ -47,6 +49,11 @@ class EventsQuery(RecordingsQuery):
     label: str = Field("", max_length=200, description="Events whose label contains this text.")
     zone: str = Field("", max_length=50, description="Events whose object was in the zone of this name.")
     min_score: float | None = Field(None, ge=0, le=1, description="Events with at least this score.")
+    color: list[Color] = Field(
+        default_factory=list,
+        max_length=len(Color),
+        description="Events whose object has this color. Repeat it for several, of which an event needs one.",
+    )
 
 
 class EventIn(Schema):
@@ -93,7 +100,8 @@ class EventOut(Schema):
     where, as left, top, right, bottom in fractions of the image. `zones`: names of the zones that it was in.
 
     `snapshot_at`: capture time of the stored image at `events/{id}/snapshot.jpg`; null: there is none yet, or it was
-    deleted to make room.
+    deleted to make room. `colors`: one to three colors of the object in that image, also after it was deleted; empty if
+    there was no image, no box, or no color, as at night.
     """
 
     model_config = example(**_EVENT)
@@ -114,6 +122,7 @@ class EventOut(Schema):
     best_at: datetime | None
     zones: list[str]
     snapshot_at: datetime | None
+    colors: list[Color]
 
 
 class EventPage(PageOut[EventOut]):
