@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ninjacam.core.packets import CODEC_BY_LABEL, Codec
+from ninjacam.core.text import draw_text
 from ninjacam.testing import stamp
 from ninjacam.testing.clips import Clip, ClipTrack, Unit, read_clip, write_clip
 
@@ -216,8 +217,8 @@ class _Scenery:
             hand(tick / 12, 0.8, 0.9, (70, 70, 70), 0.4)
         hand(phase, 0, 0.75, (40, 40, 200), 0.9)
         place = (int(x - 6.2 * unit), int(34 * unit))
-        scale, thick = self.height / 720, max(1, self.height // 360)
-        cv2.putText(image, f"{number:04d}", place, cv2.FONT_HERSHEY_SIMPLEX, scale, (60, 50, 40), thick)
+        size_px = self.height / 24
+        draw_text(image, f"{number:04d}", place, size_px=size_px, color=(60, 50, 40), outline=None)
 
 
 def _encode(options: SceneOptions) -> Clip:

@@ -64,20 +64,33 @@ def test_the_docs_page_needs_a_session_and_no_other_host(client: Client, viewer:
 
 
 def test_the_document_has_every_parameter_of_streams_and_recordings() -> None:
-    """Compares the document with the query parameters that the handlers read."""
-    playback = Path(ninjacam.__file__).parent / "playback"
-    read = {"mjpeg": {"view", "width", "quality", "fps"}, "hls.m3u8": {"start", "end"}}
-    source = (playback / "playback.py").read_text()
-    for function, place in (("serve_clip", "clip.mp4"), ("serve_still", "at.jpg")):
+    """The handlers are searched for parameters that are missing here."""
+    stream = {"view", "stream", "width", "quality"}
+    parameters = {
+        "mjpeg": stream | {"fps"},
+        "snapshot.jpg": stream,
+        "hls.m3u8": {"start", "end"},
+        "{segment_id}.mp4": {"shift"},
+        "clip.mp4": {"start", "end", "download", "partial"},
+        "at.jpg": {"time", "width", "nearest"},
+    }
+    source = (Path(ninjacam.__file__).parent / "playback" / "playback.py").read_text()
+    for function, place, names in (
+        ("serve_playlist", "hls.m3u8", {"start", "end"}),
+        ("serve_segment", "{segment_id}.mp4", {"shift"}),
+        ("serve_clip", "clip.mp4", {"start", "end", "partial"}),
+        ("serve_still", "at.jpg", {"time", "nearest"}),
+    ):
         body = source.partition(f"async def {function}(")[2].partition("\nasync def ")[0]
-        read[place] = {
-            a or b for a, b in re.findall(r'query\.get\("(\w+)"|parse_time\(query, "(\w+)"\)', body)
-        }
+        read = {a or b for a, b in re.findall(r'\.get\("(\w+)"|parse_time\(query, "(\w+)"\)', body)}
+        assert read | ({"start", "end"} if "parse_span(" in body else set()) == names <= parameters[place]
     paths = api.get_openapi_schema(path_prefix="/api/v1/")["paths"]
-    for place, names in read.items():
-        path = next(path for path in paths if path.endswith("/" + place))
-        documented = {each["name"] for each in paths[path]["get"]["parameters"]}
-        assert names <= documented, path
+    for place, names in parameters.items():
+        path = next(path for path in paths if re.search(rf"^/(live|rec)/.*/{re.escape(place)}$", path))
+        described = {each["name"]: each.get("description") for each in paths[path]["get"]["parameters"]}
+        assert names <= set(described), path
+        assert all(described[name] for name in names), path
+    assert any(path.endswith("/live/ws") for path in paths)
 
 
 def test_the_document_is_built_once_for_each_prefix() -> None:

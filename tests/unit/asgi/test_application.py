@@ -8,6 +8,7 @@ import pytest
 from django.core.asgi import get_asgi_application
 
 from ninjacam.asgi import get_application
+from ninjacam.asgi.application import LiveApplication
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
 
 
@@ -116,3 +117,38 @@ def test_an_impossible_path_is_404_and_not_a_configuration_error(path: str) -> N
     assert told[0]["status"] == 404
     assert (b"content-type", b"application/problem+json") in told[0]["headers"]
     assert json.loads(told[1]["body"])["code"] == "not_found"
+
+
+def get(application: LiveApplication, path: str) -> int:
+    """Return the status of a GET request."""
+    statuses: list[int] = []
+
+    async def go() -> None:
+        orders = [{"type": "http.request", "body": b""}]
+
+        async def receive() -> Message:
+            if not orders:
+                await asyncio.Future()  # The client stays.
+            return orders.pop()
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        scope = {
+            "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "root_path": "",
+            "path": path, "raw_path": path.encode(), "query_string": b"",
+            "headers": [(b"host", b"testserver")], "client": ("127.0.0.1", 9),
+        }  # fmt: skip
+        await application(scope, receive, send)
+
+    asyncio.run(go())
+    return statuses[0]
+
+
+@pytest.mark.parametrize(("debug", "status"), [(True, 200), (False, 404)])
+def test_static_files_are_served_with_debug_only(settings: Any, debug: bool, status: int) -> None:
+    """As by `runserver`, so that three lines are enough in a new project."""
+    settings.DEBUG = debug
+    settings.ROOT_URLCONF = "ninjacam.urls"  # Without the product's own view of static files.
+    assert get(get_application(get_asgi_application()), "/static/ninjacam/pages/pages.css") == status

@@ -1,11 +1,13 @@
 """Text in images with any version of OpenCV."""
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import ninjacam
 from ninjacam import draw_text, text_size
 from ninjacam.core.text import MAX_CHARS, MAX_WIDTH_PX
 
@@ -104,3 +106,9 @@ def test_any_view_of_an_array_can_be_drawn_on() -> None:
     for image in (whole[::2], whole[:, ::2]):
         draw_text(image, "I", (20, 80), size_px=80)
         assert image.max() == 255
+
+
+def test_no_module_draws_with_the_fonts_of_opencv() -> None:
+    """They have ASCII only, and OpenCV 5 draws them twice."""
+    package = Path(ninjacam.__file__).parent
+    assert [str(path) for path in package.rglob("*.py") if "cv2.putText(" in path.read_text()] == []

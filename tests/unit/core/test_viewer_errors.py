@@ -33,3 +33,11 @@ def test_each_camera_error_has_a_message_for_viewers() -> None:
     missing = {kind.code for kind in kinds} - set(_TEXTS) - {"source"}
     assert not missing
     assert all(re.fullmatch(r"[A-Z][^0-9:/]+\.", text) for text in _TEXTS.values())
+
+
+def test_a_wrong_password_is_not_described_as_a_camera_that_cannot_be_reached() -> None:
+    shown = for_viewers(errors.AuthenticationError("10.0.0.5 rejects the user name or password.").as_dict())
+    assert shown is not None and "password" in shown["message"]
+    for kind in (errors.HostNotFoundError, errors.SourceTimeoutError, errors.StreamNotFoundError):
+        other = for_viewers(kind("10.0.0.5 cannot be reached.").as_dict())
+        assert other is not None and "password" not in other["message"]

@@ -185,10 +185,25 @@ def test_recordings_are_deleted_with_the_camera_on_request(
     assert client.delete("/api/v1/cameras/door?recordings=perhaps").status_code == 422
     assert client.get("/api/v1/cameras/door").json()["roles"] == ["view", "configure"]
     assert client.delete("/api/v1/cameras/door?recordings=delete").status_code == 403
-    assert "Keep them" in signed_in(admin_user).get("/cameras/door/delete/").content.decode()
+    page, full_page = (
+        signed_in(user).get("/cameras/door/delete/").content.decode() for user in (stranger, admin_user)
+    )
+    keep = '<input type="radio" name="recordings" value="keep" checked>'
+    delete = '<input type="radio" name="recordings" value="delete">'
+    assert keep in page and keep in full_page and delete in full_page and delete not in page
+    assert "Its recordings, events and exports" in page
     done = signed_in(admin_user).post("/cameras/door/delete/", {"recordings": "delete"})
     assert done.status_code == 302 and owners() == [set()] * 3 and files(root) == []
     assert (root / "door/notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("entered", [{}, {"recordings": "keep"}, {"recordings": "perhaps"}])
+def test_recordings_are_kept_unless_their_deletion_is_chosen(
+    root: Path, camera: Camera, admin_user: User, entered: dict[str, str]
+) -> None:
+    before = record(root)
+    assert signed_in(admin_user).post("/cameras/door/delete/", entered).status_code == 302
+    assert not Camera.objects.exists() and owners() == [{"door"}] * 3 and files(root) == before
 
 
 def test_administrators_delete_the_recordings_of_a_deleted_camera(

@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 import uvicorn
+from django.core.asgi import get_asgi_application
 
+from ninjacam.asgi import get_application
+from ninjacam.asgi.application import LiveApplication
+from ninjacam.processes import web_worker
 from ninjacam.processes.web_worker import DatedState, Server
+
+plain = get_asgi_application()
+wrapped = get_application(plain)
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None: ...
@@ -51,3 +58,16 @@ def test_a_signal_before_the_server_runs_is_not_missed() -> None:
             await server.main_loop()
 
     asyncio.run(script())
+
+
+def test_a_project_without_an_asgi_application_is_served(settings: Any) -> None:
+    settings.ASGI_APPLICATION = None
+    settings.ROOT_URLCONF = "nowhere.urls"
+    assert isinstance(web_worker.load_application(), LiveApplication)
+
+
+def test_an_asgi_application_that_does_not_use_ninjacam_is_wrapped(settings: Any) -> None:
+    settings.ASGI_APPLICATION = "tests.unit.processes.test_web_worker.plain"
+    assert isinstance(web_worker.load_application(), LiveApplication)
+    settings.ASGI_APPLICATION = "tests.unit.processes.test_web_worker.wrapped"
+    assert web_worker.load_application() is wrapped

@@ -1,12 +1,17 @@
+import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
 
+from ninjacam.management.commands import ninjacam_demo, ninjacam_serve
 from ninjacam.management.commands.ninjacam_serve import port_number
 from ninjacam.site import environment
+from tests.harness.processes import python
 
 BERLIN = environment.ZONEINFO / "Europe/Berlin"
 needs_zones = pytest.mark.skipif(not BERLIN.exists(), reason="this host has no /usr/share/zoneinfo")
@@ -64,3 +69,32 @@ def test_an_invalid_port_is_rejected(text: str) -> None:
     with pytest.raises(Exception, match="is not a port"):
         port_number(text)
     assert port_number("65535") == 65_535
+
+
+@pytest.mark.parametrize("command", [ninjacam_serve.Command, ninjacam_demo.Command])
+def test_each_option_for_a_port_rejects_other_numbers(
+    command: type[ninjacam_serve.Command],
+) -> None:
+    parser = command().create_parser("ninjacam", "serve")
+    options = {text for action in parser._actions for text in action.option_strings if "port" in text}
+    assert options >= {"--port", "--rtmp-port", "--rtsp-port"}
+    for option in options:
+        with pytest.raises(CommandError, match="is not a port"):
+            parser.parse_args([option, "80000"])
+
+
+def test_the_product_uses_its_environment(tmp_path: Path) -> None:
+    given = {
+        "NINJACAM_DATA": str(tmp_path),
+        "NINJACAM_NETWORKS": "10.1.0.0/16",
+        "NINJACAM_PREFIX": "/cam",
+        "TZ": "Asia/Seoul",
+    }
+    code = (
+        "import json; from ninjacam.site import settings as s; "
+        "print(json.dumps([s.TIME_ZONE, s.FORCE_SCRIPT_NAME, s.STATIC_URL, list(s.NINJACAM['ALLOWED_NETWORKS'])]))"
+    )
+    done = subprocess.run(
+        python("-c", code), env={**os.environ, **given}, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == ["Asia/Seoul", "/cam", "/cam/static/", ["10.1.0.0/16"]]

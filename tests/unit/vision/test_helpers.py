@@ -49,6 +49,8 @@ class Project:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     fresh = ProcessorRegistry()
     monkeypatch.setattr("ninjacam.core.processors.registry", fresh)
+    # PYTHONDONTWRITEBYTECODE would hide that outdated bytecode is loaded.
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     before = set(sys.modules)
     yield Project(tmp_path, fresh)
     for name in set(sys.modules) - before:

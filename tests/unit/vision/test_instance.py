@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field
 
-from ninjacam import Frame, Processor
+from ninjacam import Frame, Processor, processor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ProcessorError
-from ninjacam.core.processors import FairLock, FunctionProcessor, Registration
+from ninjacam.core.processors import FairLock, FunctionProcessor, ProcessorRegistry, Registration
 from ninjacam.supervision.crash_record import RunningFile, read_last_words
 from ninjacam.testing import frame
 from ninjacam.testing.clock import FakeClock
@@ -56,6 +56,52 @@ def test_a_network_of_a_module_serves_cameras_of_two_sizes(tmp_path: Path) -> No
     for thread in threads:
         thread.join(60)
     assert errors == []
+
+
+def test_functions_are_called_in_turn_and_instances_of_a_class_concurrently(tmp_path: Path) -> None:
+    registry = ProcessorRegistry()
+    at_once: dict[str, int] = {"function": 0, "class": 0}
+    running: dict[str, int] = dict(at_once)
+    both = threading.Barrier(2)
+
+    def enter(kind: str, wait: Callable[[], Any]) -> None:
+        running[kind] += 1
+        at_once[kind] = max(at_once[kind], running[kind])
+        wait()
+        running[kind] -= 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ninjacam.core.processors.registry", registry)
+
+        @processor("function")
+        def of_all_cameras(frame: Frame) -> None:
+            enter("function", lambda: time.sleep(0.05))
+
+        @processor("class")
+        class OfOneCamera(Processor):
+            def process(self, frame: Frame) -> None:
+                enter("class", lambda: both.wait(10))
+
+    record = RunningFile(tmp_path / "running")
+    for name in at_once:
+        entry = registry.get(name)
+        assert entry is not None
+        calls = [
+            partial(Instance(camera, name, record, SYSTEM_CLOCK).call, entry, with_image=False)
+            for camera in ("door", "yard")
+        ]
+        image = frame(np.zeros((4, 4), np.uint8))
+        threads = [threading.Thread(target=call, args=(image,)) for call in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert at_once == {"function": 1, "class": 2}
+
+
+def test_the_docstrings_say_what_cameras_share() -> None:
+    assert "all cameras of a process share a function and the globals" in str(processor.__doc__)
+    assert "class attributes) must be thread-safe" in str(Processor.__doc__)
 
 
 def test_setup_has_more_time_than_a_call_and_both_record_their_name(tmp_path: Path) -> None:

@@ -177,6 +177,29 @@ def test_a_view_that_fails_shows_no_frame_that_was_not_processed(tmp_path: Path)
     assert 40 < green < 80 and max(blue, red) < 20, "the last processed image"
 
 
+def test_each_failure_of_a_processor_is_counted_and_the_first_one_logged_with_its_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+
+    def fails_now_and_then(frame: Frame) -> list[Text]:
+        if frame.number % 2 == 0:
+            raise ValueError("no model")
+        return []
+
+    maker = ViewMaker("numbers", context_of(tmp_path, fails_now_and_then, [], clock=clock))
+    for number in range(4):
+        clock.advance(1)
+        maker.make(view_input(number, clock))
+    assert maker.health.error is None, "it works at the moment"
+    report = maker.health.report()
+    assert report["failures"] == 2
+    assert report["last_error"]["message"].startswith("numbers: ValueError: no model")
+    (logged,) = caplog.records
+    assert "door: numbers: ValueError: no model" in logged.getMessage()
+    assert "in fails_now_and_then" in logged.getMessage()
+
+
 def test_the_image_of_a_lost_camera_has_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All viewers of the view see it."""
     drawn: list[str] = []
