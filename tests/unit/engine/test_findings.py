@@ -24,7 +24,7 @@ FINE = {
     "key_interval_s": 2.0,
     "clock_offset_s": 0.2,
 }
-SCENE = {"brightness": 110.0, "brightest": 220.0, "detail": 9.0, "still_s": 0.0}
+SCENE = {"brightness": 110.0, "brightest": 220.0, "detail": 9.0, "still_s": 0.0, "software_reason": ""}
 
 
 class Host:
@@ -101,6 +101,12 @@ CASES = [
         Level.INFO,
         figures(bitrate=BitrateChange(7_500_000, 3_000_000)),
         "In the last hour, the camera sent 2.5 times as much data as at this time in the last 7 days.",
+    ),
+    (
+        "software_decoding",
+        Level.INFO,
+        figures({**SCENE, "software_reason": "cuda does not work on this host (PermissionError)"}),
+        "The video is decoded in software: cuda does not work on this host (PermissionError).",
     ),
     (
         "black",

@@ -14,7 +14,8 @@ PROGRAM = """
 import json, os, signal, sys, time
 
 def main(arguments):
-    print(json.dumps([arguments, os.environ.get("MARK")]), flush=True)
+    # At once: an unbuffered `print` writes the end of the line by itself, and programs that run together mix them.
+    os.write(1, json.dumps([arguments, os.environ.get("MARK")]).encode() + b"\\n")
     if arguments[0] == "sleep":
         time.sleep(60)
     if arguments[0] == "kill":
