@@ -407,6 +407,9 @@ class NamesField(forms.CharField):
         return bool(self.to_python(data) != (initial or []))
 
 
+CONDITIONS = ("cameras", "kinds", "label", "zone", "min_score", "min_duration_s", "schedule")
+
+
 class ConditionsForm(forms.Form):
     """The names in the conditions that webhooks and rules share."""
 
@@ -444,13 +447,7 @@ class WebhookAdminForm(ConditionsForm, WebhookModelForm):
             "enabled",
             "on_begin",
             "on_end",
-            "cameras",
-            "kinds",
-            "label",
-            "zone",
-            "min_score",
-            "min_duration_s",
-            "schedule",
+            *CONDITIONS,
         ]
 
     def clean(self) -> dict[str, Any]:
@@ -505,13 +502,7 @@ class RuleAdminForm(ConditionsForm, RuleModelForm):
             "recipients",
             "only_recipients",
             "max_per_hour",
-            "cameras",
-            "kinds",
-            "label",
-            "zone",
-            "min_score",
-            "min_duration_s",
-            "schedule",
+            *CONDITIONS,
         ]
 
     def clean(self) -> dict[str, Any]:

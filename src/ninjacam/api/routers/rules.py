@@ -11,6 +11,7 @@ from ninjacam.actions.rules import RuleFields
 from ninjacam.actions.webhooks import retry_delivery
 from ninjacam.api.auth import principal
 from ninjacam.api.routers.webhooks import CONFLICT, delivery_out
+from ninjacam.api.schemas.conditions import conditions_of
 from ninjacam.api.schemas.fields import RowId
 from ninjacam.api.schemas.pages import PageQuery
 from ninjacam.api.schemas.rules import RuleIn, RuleOut, RulePage, RulePatch
@@ -102,16 +103,10 @@ def _rules_out(rules: Sequence[Rule]) -> list[RuleOut]:
             recipients=sorted(user.get_username() for user in rule.recipients.all()),
             only_recipients=rule.only_recipients,
             max_per_hour=rule.max_per_hour,
-            cameras=rule.cameras,
-            kinds=rule.kinds,
-            label=rule.label,
-            zone=rule.zone,
-            min_score=rule.min_score,
-            min_duration_s=rule.min_duration_s,
-            schedule=rule.schedule,
             created_at=rule.created_at,
             waiting=counts[rule.pk][DeliveryState.WAITING],
             dead=counts[rule.pk][DeliveryState.DEAD],
+            **conditions_of(rule),
         )
         for rule in rules
     ]

@@ -9,6 +9,7 @@ from ninja import Query, Router, Status
 from ninjacam.actions import webhooks as actions
 from ninjacam.actions.webhooks import WebhookFields
 from ninjacam.api.auth import principal
+from ninjacam.api.schemas.conditions import conditions_of
 from ninjacam.api.schemas.fields import RowId, plain
 from ninjacam.api.schemas.pages import PageQuery
 from ninjacam.api.schemas.webhooks import (
@@ -119,16 +120,10 @@ def _webhooks_out(webhooks: Sequence[Webhook]) -> list[WebhookOut]:
             enabled=webhook.enabled,
             on_begin=webhook.on_begin,
             on_end=webhook.on_end,
-            cameras=webhook.cameras,
-            kinds=webhook.kinds,
-            label=webhook.label,
-            zone=webhook.zone,
-            min_score=webhook.min_score,
-            min_duration_s=webhook.min_duration_s,
-            schedule=webhook.schedule,
             created_at=webhook.created_at,
             waiting=counts[webhook.pk][DeliveryState.WAITING],
             dead=counts[webhook.pk][DeliveryState.DEAD],
+            **conditions_of(webhook),
         )
         for webhook in webhooks
     ]

@@ -3,12 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from ninja import Schema
 from pydantic import Field, StrictBool
 
+from ninjacam.api.schemas.conditions import ConditionsIn, ConditionsOut, ConditionsPatch
 from ninjacam.api.schemas.fields import Name, example, input_example
 from ninjacam.api.schemas.pages import PageOut
-from ninjacam.api.schemas.webhooks import Cameras, Duration, Kinds, LabelPart, Schedule, Score, Zone
 
 _NAME = Annotated[Name, Field(min_length=1)]
 Record = Annotated[
@@ -50,7 +49,7 @@ _RULE = {
 }
 
 
-class RuleIn(Schema):
+class RuleIn(ConditionsIn):
     """An event must meet all conditions. Choose at least one of `record`, `protect` and `notify`."""
 
     model_config = input_example(
@@ -64,16 +63,9 @@ class RuleIn(Schema):
     notify: Notify = False
     recipients: Recipients = Field(default_factory=list)
     max_per_hour: PerHour = 10
-    cameras: Cameras = Field(default_factory=list)
-    kinds: Kinds = Field(default_factory=list)
-    label: LabelPart = ""
-    zone: Zone = ""
-    min_score: Score = None
-    min_duration_s: Duration = 0
-    schedule: Schedule = ""
 
 
-class RulePatch(Schema):
+class RulePatch(ConditionsPatch):
     """The fields to change."""
 
     model_config = input_example(enabled=False)
@@ -85,16 +77,9 @@ class RulePatch(Schema):
     notify: Notify = Field(default_factory=bool)
     recipients: Recipients = Field(default_factory=list)
     max_per_hour: PerHour = Field(default_factory=int)
-    cameras: Cameras = Field(default_factory=list)
-    kinds: Kinds = Field(default_factory=list)
-    label: LabelPart = Field(default_factory=str)
-    zone: Zone = Field(default_factory=str)
-    min_score: Score = None
-    min_duration_s: Duration = Field(default_factory=float)
-    schedule: Schedule = Field(default_factory=str)
 
 
-class RuleOut(Schema):
+class RuleOut(ConditionsOut):
     """`only_recipients`: recipients were chosen; if they were deleted since then, no e-mails are sent.
     `waiting`, `dead`: numbers of its deliveries that wait, and that were given up.
     """
@@ -110,13 +95,6 @@ class RuleOut(Schema):
     recipients: list[str]
     only_recipients: bool
     max_per_hour: int
-    cameras: list[str]
-    kinds: list[str]
-    label: str
-    zone: str
-    min_score: float | None
-    min_duration_s: float
-    schedule: str
     created_at: datetime
     waiting: int
     dead: int

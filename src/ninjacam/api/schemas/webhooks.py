@@ -7,7 +7,8 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field, SecretStr, StrictBool
 
-from ninjacam.api.schemas.fields import Name, Slug, example, input_example
+from ninjacam.api.schemas.conditions import ConditionsIn, ConditionsOut, ConditionsPatch
+from ninjacam.api.schemas.fields import Name, example, input_example
 from ninjacam.api.schemas.pages import PageOut, PageQuery
 
 _NAME = Annotated[Name, Field(min_length=1)]
@@ -25,39 +26,6 @@ Secret = Annotated[
         min_length=16,
         max_length=200,
         description="Key of the signature: 16 to 200 characters of ASCII without spaces.",
-    ),
-]
-Cameras = Annotated[
-    list[Slug], Field(max_length=100, description="Empty: all cameras, and events of the host.")
-]
-Kinds = Annotated[
-    list[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]],
-    Field(max_length=100, description="Kinds of events; empty: all."),
-]
-LabelPart = Annotated[
-    str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="A part of the event's label.")
-]
-Zone = Annotated[
-    str,
-    Field(
-        max_length=50, pattern=r"^[^\s\x00-\x1f\x7f]*$", description="Name of a zone that the object was in."
-    ),
-]
-Score = Annotated[
-    Annotated[float, Field(ge=0, le=1, strict=True)] | None,
-    Field(description="Minimum score; null: also events without a score."),
-]
-Duration = Annotated[
-    float,
-    Field(ge=0, le=86400, strict=True, description="Seconds that an event must last."),
-]
-Schedule = Annotated[
-    str,
-    Field(
-        max_length=500,
-        pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$",
-        description="When an event must begin, in this server's time zone: `mon-fri 07:00-19:00; sat,sun "
-        "22:00-06:00`. Empty: at any time.",
     ),
 ]
 State = Literal["waiting", "delivered", "dead"]
@@ -98,7 +66,7 @@ _DELIVERY = {
 }
 
 
-class WebhookIn(Schema):
+class WebhookIn(ConditionsIn):
     """An event must meet all conditions. `secret`: omit it to have one created."""
 
     model_config = input_example(
@@ -115,16 +83,9 @@ class WebhookIn(Schema):
     enabled: StrictBool = True
     on_begin: StrictBool = Field(True, description="Send when an event begins.")
     on_end: StrictBool = Field(False, description="Send when an event ends.")
-    cameras: Cameras = Field(default_factory=list)
-    kinds: Kinds = Field(default_factory=list)
-    label: LabelPart = ""
-    zone: Zone = ""
-    min_score: Score = None
-    min_duration_s: Duration = 0
-    schedule: Schedule = ""
 
 
-class WebhookPatch(Schema):
+class WebhookPatch(ConditionsPatch):
     """The fields to change."""
 
     model_config = input_example(enabled=False)
@@ -136,16 +97,9 @@ class WebhookPatch(Schema):
     enabled: StrictBool = Field(default_factory=bool)
     on_begin: StrictBool = Field(default_factory=bool)
     on_end: StrictBool = Field(default_factory=bool)
-    cameras: Cameras = Field(default_factory=list)
-    kinds: Kinds = Field(default_factory=list)
-    label: LabelPart = Field(default_factory=str)
-    zone: Zone = Field(default_factory=str)
-    min_score: Score = None
-    min_duration_s: Duration = Field(default_factory=float)
-    schedule: Schedule = Field(default_factory=str)
 
 
-class WebhookOut(Schema):
+class WebhookOut(ConditionsOut):
     """`url`: secrets in it are masked. `waiting`, `dead`: numbers of deliveries that wait, and that were given up."""
 
     model_config = example(**_WEBHOOK)
@@ -157,13 +111,6 @@ class WebhookOut(Schema):
     enabled: bool
     on_begin: bool
     on_end: bool
-    cameras: list[str]
-    kinds: list[str]
-    label: str
-    zone: str
-    min_score: float | None
-    min_duration_s: float
-    schedule: str
     created_at: datetime
     waiting: int
     dead: int
