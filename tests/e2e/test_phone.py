@@ -228,9 +228,11 @@ def test_garbage_ends_only_its_own_connection(stage: Stage) -> None:
 
 def test_media_before_admission_and_forged_links_are_refused(stage: Stage) -> None:
     address = f"ws{stage.add('gate').removeprefix('http')}ws"
-    with connect(address) as socket:
-        socket.send(tag(9, 0, KEY_FRAME))
-        assert closing_code(socket)
+    with admitted(address) as first, connect(address) as second:
+        first.send(tag(9, 0, AVCC))
+        first.send(tag(9, 0, KEY_FRAME))  # It holds the place, so the second one is not admitted meanwhile.
+        second.send(tag(9, 0, KEY_FRAME))
+        assert closing_code(second) == 4410
     forged = address[:-6] + ("AAA/ws" if address[-6:-3] != "AAA" else "BBB/ws")
     with connect(forged) as socket:
         assert closing_code(socket) == 4404

@@ -51,8 +51,8 @@ def stand_still(tab: Tab, media: FakeMedia) -> int:
     return last_us()
 
 
-def wait(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = fair_s() + 5
+def wait(condition: Callable[[], bool], what: str, timeout_s: float = 5) -> None:
+    deadline_s = fair_s() + timeout_s
     while not condition():
         assert fair_s() < deadline_s, f"never true: {what}"
         time.sleep(0.02)
@@ -234,14 +234,16 @@ def test_frames_are_not_held_without_annotations_or_for_slow_ones(tab: Tab, medi
         tab.until("ages.length >= 25", 20)
         return float(median(tab.js("ages")))
 
-    media.frames_late = 3
-    wait(lambda: age_ms() > 2.5 * frame_ms, "frames are held")
+    # One late frame on a busy machine counts for four seconds (`KEPT`), and 80 ms leave it 66 ms to the maximum.
+    held, usual, some_s = (lambda: age_ms() > 2 * frame_ms), (lambda: age_ms() < 2 * frame_ms), 20.0
+    media.frames_late = 2
+    wait(held, "frames are held", some_s)
     media.frames_late = 8  # 320 ms
-    wait(lambda: age_ms() < 2 * frame_ms, "frames are not held for slow annotations")
-    media.frames_late = 3
-    wait(lambda: age_ms() > 2.5 * frame_ms, "frames are held again")
+    wait(usual, "frames are not held for slow annotations", some_s)
+    media.frames_late = 2
+    wait(held, "frames are held again", some_s)
     tab.js(f"{PLAYER}.removeAttribute('overlay')")
-    wait(lambda: age_ms() < 2 * frame_ms, "frames are not held without annotations")
+    wait(usual, "frames are not held without annotations", some_s)
 
 
 def test_a_refused_view_does_not_affect_the_video(tab: Tab, media: FakeMedia) -> None:
