@@ -102,7 +102,7 @@ def _notify(rule: Rule, event: Event, claimed: Claimed) -> None:
 
 
 def _addresses(rule: Rule, event: Event, camera: Camera | None) -> Iterator[str]:
-    """Yield the addresses of the recipients who may read the event, each once."""
+    """Yield the e-mail addresses of the recipients with permission to read the event, without duplicates."""
     model: Any = get_user_model()
     field = model.get_email_field_name()
     users: list[AbstractBaseUser] = list(rule.recipients.all())
@@ -146,9 +146,9 @@ def _message(event: Event, camera: Camera | None, claimed: Claimed) -> EmailMess
     # The same for each attempt, so that mail programs show one that arrives twice only once.
     headers = {"Message-ID": f"<{claimed.key}@ninjacam>"}
     message = EmailMessage(subject, "\n".join(lines), settings.DEFAULT_FROM_EMAIL, headers=headers)
-    if event.snapshot_ns is not None:
-        with contextlib.suppress(NotFoundError):
-            message.attach("snapshot.jpg", read_snapshot(event), "image/jpeg")
+    with contextlib.suppress(NotFoundError):
+        _at_ns, jpeg = read_snapshot(event)
+        message.attach("snapshot.jpg", jpeg, "image/jpeg")
     return message
 
 

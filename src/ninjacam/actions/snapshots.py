@@ -136,12 +136,12 @@ class SnapshotTaker:
             remove_snapshots([event.pk])
 
 
-def read_snapshot(event: Event) -> bytes:
-    """Return the JPEG. The caller checks the permission. Raises: NotFoundError: the event has none."""
+def read_snapshot(event: Event) -> tuple[int, bytes]:
+    """Return (capture time in ns, JPEG). The caller checks the permission. Raises: NotFoundError: there is none."""
     if event.snapshot_ns is None:
         # A file may belong to an event of another camera, if the database was restored and gives its number again.
         raise NotFoundError("The event has no snapshot.")
     try:
-        return snapshot_path(event.pk).read_bytes()
+        return event.snapshot_ns, snapshot_path(event.pk).read_bytes()
     except OSError as exc:
         raise NotFoundError("The event has no snapshot.") from exc

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.json_values import MAX_DEPTH, is_plain
@@ -16,8 +17,7 @@ PROCESSOR = r"[a-z][a-z0-9_-]{0,49}"
 
 def check_processors(processors: object) -> None:
     """Check which processors are switched on and off: name -> bool. Raises: InvalidError."""
-    _check_names("processors", processors)
-    if not all(isinstance(is_on, bool) for is_on in processors.values()):  # type: ignore[attr-defined] # a dict
+    if not all(isinstance(is_on, bool) for is_on in _check_names("processors", processors).values()):
         raise InvalidError.of(
             "processors", "Use true for a processor that runs, and false for one that does not."
         )
@@ -28,8 +28,7 @@ def check_options(options: object) -> None:
 
     Whether the values fit is decided by the processor, which reports those that do not.
     """
-    _check_names("options", options)
-    for name, values in options.items():  # type: ignore[attr-defined] # a dict
+    for name, values in _check_names("options", options).items():
         if not (isinstance(values, dict) and all(isinstance(each, str) for each in values)):
             raise InvalidError.of("options", f"The options of “{name}” must be an object: option and value.")
         try:
@@ -46,8 +45,8 @@ def check_options(options: object) -> None:
             )
 
 
-def _check_names(field: str, values: object) -> None:
-    """Raises: InvalidError."""
+def _check_names(field: str, values: object) -> dict[str, Any]:
+    """Return `values`, whose keys are names of processors. Raises: InvalidError."""
     if not isinstance(values, dict) or len(values) > MAX_PROCESSORS:
         raise InvalidError.of(field, f"Use an object with the names of at most {MAX_PROCESSORS} processors.")
     for name in values:
@@ -55,3 +54,4 @@ def _check_names(field: str, values: object) -> None:
             raise InvalidError.of(
                 field, f"Invalid name of a processor: {str(name)[:50]!r}. Use a-z, 0-9, - and _."
             )
+    return values

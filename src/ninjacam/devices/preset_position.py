@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import NinjacamError
+from ninjacam.core.errors import CommandError, NinjacamError, UnsupportedCommandError
 from ninjacam.core.movement import Vector
 
 logger = logging.getLogger("ninjacam.devices")
@@ -87,17 +87,22 @@ class PresetPosition:
             if not await self._has_stopped():
                 logger.warning("the camera does not stop at the preset “%s”", preset)
                 return
-        except NinjacamError:
+        except CommandError:
             await self._clock.sleep(UNREPORTED_S - START_S)
+        except NinjacamError as exc:  # It may not have arrived, either.
+            logger.warning("the camera may not be at the preset “%s”: %s", preset, exc)
+            return
         self._set(preset)
 
     async def _has_stopped(self) -> bool:
-        """Wait until the camera stops; False: it does not. Raises: NinjacamError: the position cannot be queried."""
+        """Wait until the camera stops; False: it does not. Raises: CommandError: it reports no position; SourceError:
+        it does not respond.
+        """
         before: Vector | None = None
         for _look in range(MAX_LOOKS):
             position = await self._get_position()
             if position == Vector():
-                raise NinjacamError("The camera reports no position.")
+                raise UnsupportedCommandError("The camera reports no position.")
             if position == before:
                 return True
             before = position

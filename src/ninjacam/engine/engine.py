@@ -190,11 +190,12 @@ class Engine:
         self._tasks[child.name] = asyncio.create_task(child.run(), name=f"child-{child.name}")
 
     def _on_report(self, report: Json) -> None:
-        if self._capture_errors and KINDS[_kind_name(report["name"])].reads_cameras:
-            for slug, camera in report["cameras"].items():
-                if camera["state"] != CameraState.CONNECTING:
-                    self._capture_errors.pop(slug, None)
-        if self._find_presets() != self._presets:
+        reads_cameras = KINDS[_kind_name(report["name"])].reads_cameras
+        cameras: Json = report["cameras"] if reads_cameras else {}
+        for slug, camera in cameras.items() if self._capture_errors else ():
+            if camera["state"] != CameraState.CONNECTING:
+                self._capture_errors.pop(slug, None)
+        if any(camera.get("preset", "") != self._presets.get(slug, "") for slug, camera in cameras.items()):
             self._apply()
         if self._recordings is not None:
             self._recordings.hear(report.get("segments", ()))

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ('notify', models.BooleanField(default=False, verbose_name='send an e-mail')),
                 ('max_per_hour', models.PositiveSmallIntegerField(default=10, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='maximum number of e-mails per hour')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
-                ('recipients', models.ManyToManyField(blank=True, help_text='Of these, users who may replay the camera. None: all users who may replay it.', related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='recipients')),
+                ('recipients', models.ManyToManyField(blank=True, help_text='Only those who may replay the camera get the e-mail. Empty: all users who may replay it.', related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='recipients')),
             ],
             options={
                 'verbose_name': 'rule',

@@ -1,6 +1,6 @@
 """Profiles such as home, away and night: what differs from the stored configuration of the cameras while one is active.
 
-A profile is never written into a camera's row, so leaving it restores the camera. Not here: who may activate one
+Profiles do not change the rows of cameras, so a camera is as before when a profile ends. Not here: who may activate one
 (`ninjacam.actions.profiles`).
 """
 
@@ -202,7 +202,7 @@ class ActiveProfile:
 
 
 def find_active(now: datetime) -> ActiveProfile:
-    """Return the active profile with its overrides. `now`: aware. Two or three queries, one if there are no profiles.
+    """Return the active profile with its overrides. `now`: aware. Takes at most three queries; one without profiles.
 
     Schedules that cannot be read, because they were written by other means than our actions, are ignored.
     """

@@ -17,9 +17,9 @@ MAX_RECIPIENTS = 50
 
 
 class Rule(EventConditions):
-    """Actions for events that meet all conditions. `recipients`: of them, the users who may replay the camera get an
-    e-mail. `only_recipients`: recipients were chosen, so others get none, even after those are deleted; otherwise all
-    users who may. `max_per_hour`: limit on e-mails.
+    """Actions for events that meet all conditions. E-mails go to users with the role `replay` for the camera: to
+    `recipients` if `only_recipients` is set, also when these have been deleted, and otherwise to all of them.
+    `max_per_hour`: limit on e-mails.
     """
 
     name = models.CharField(_("name"), max_length=100)
@@ -35,7 +35,9 @@ class Rule(EventConditions):
         verbose_name=_("recipients"),
         related_name="+",
         blank=True,
-        help_text=_("Of these, users who may replay the camera. None: all users who may replay it."),
+        help_text=_(
+            "Only those who may replay the camera get the e-mail. Empty: all users who may replay it."
+        ),
     )
     only_recipients = models.BooleanField(
         _("only these recipients"),

@@ -84,9 +84,9 @@ class Webhook(EventConditions):
 
 
 class WebhookDelivery(models.Model):
-    """One request to a webhook, or one action of a rule, written in the transaction of its event. `event_id`: of
-    the event, which may be
-    deleted before. `key`: the same for each attempt. `payload`: the body of the request. Times: ns since 1970.
+    """One request to a webhook, or one action of a rule, written in the transaction of its event. `event_id`: of the
+    event, which may be deleted before. `key`: the same for each attempt. `payload`: the body of the request. Times: ns
+    since 1970.
     `leased_until_ns`: until then, a process is sending it. `ended_ns`: when it was delivered or given up. `status`:
     HTTP status of the last attempt, `error` its failure.
     """

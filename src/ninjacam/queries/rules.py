@@ -1,11 +1,11 @@
-"""Rules and their deliveries, for administrators: users with Django's permissions for rules, with full scope."""
+"""Rules, for administrators: users with Django's permissions for rules, with full scope."""
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ForbiddenError, NotFoundError
-from ninjacam.models import Rule, WebhookDelivery
+from ninjacam.models import Rule
 
 
 def require_rules(actor: Actor, verb: str) -> None:
@@ -26,20 +26,3 @@ def get_rule(actor: Actor, rule_id: int) -> Rule:
     if rule is None:
         raise NotFoundError(_("No rule %(id)s.") % {"id": rule_id})
     return rule
-
-
-def list_rule_deliveries(actor: Actor, rule_id: int, state: str = "") -> QuerySet[WebhookDelivery]:
-    """Return the deliveries of a rule, newest first; only those in `state`, if given.
-
-    Raises: ForbiddenError, NotFoundError.
-    """
-    found = get_rule(actor, rule_id).deliveries.order_by("-pk")
-    return found.filter(state=state) if state else found
-
-
-def get_rule_delivery(actor: Actor, rule_id: int, delivery_id: int) -> WebhookDelivery:
-    """Raises: ForbiddenError, NotFoundError."""
-    found = list_rule_deliveries(actor, rule_id).filter(pk=delivery_id).select_related("rule").first()
-    if found is None:
-        raise NotFoundError(_("The rule has no delivery %(id)s.") % {"id": delivery_id})
-    return found

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ForbiddenError, NotFoundError
-from ninjacam.models import DeliveryState, Webhook, WebhookDelivery
+from ninjacam.models import DeliveryState, Rule, Webhook, WebhookDelivery
 
 
 def require_webhooks(actor: Actor, verb: str) -> None:
@@ -43,18 +43,17 @@ def count_deliveries(target: Literal["webhook", "rule"], keys: Collection[int]) 
     return counts
 
 
-def list_deliveries(actor: Actor, webhook_id: int, state: str = "") -> QuerySet[WebhookDelivery]:
-    """Return the deliveries of a webhook, newest first; only those in `state`, if given.
-
-    Raises: ForbiddenError, NotFoundError.
+def list_deliveries(target: Webhook | Rule, state: str = "") -> QuerySet[WebhookDelivery]:
+    """Return the deliveries of a webhook or a rule, newest first; only those in `state`, if given. The caller has
+    checked the permission.
     """
-    found = get_webhook(actor, webhook_id).deliveries.order_by("-pk")
+    found = target.deliveries.order_by("-pk")
     return found.filter(state=state) if state else found
 
 
-def get_delivery(actor: Actor, webhook_id: int, delivery_id: int) -> WebhookDelivery:
-    """Raises: ForbiddenError, NotFoundError."""
-    found = list_deliveries(actor, webhook_id).filter(pk=delivery_id).select_related("webhook").first()
+def get_delivery(target: Webhook | Rule, delivery_id: int) -> WebhookDelivery:
+    """Return a delivery of a webhook or a rule. The caller has checked the permission. Raises: NotFoundError."""
+    found = list_deliveries(target).filter(pk=delivery_id).first()
     if found is None:
-        raise NotFoundError(_("The webhook has no delivery %(id)s.") % {"id": delivery_id})
+        raise NotFoundError(_("“%(name)s” has no delivery %(id)s.") % {"name": target, "id": delivery_id})
     return found

@@ -91,7 +91,7 @@ def _scale(image: Any, size_px: int) -> Any:
 
 
 def _shares(numbers: Any, weights: Any) -> Any:
-    """Return the share of each color in the weights, float64, (len(COLORS),); all 0 if there are no weights."""
+    """Return how much of the total weight each color has: float64, (len(COLORS),), 0 to 1; all 0 without weights."""
     sums = np.bincount(numbers.ravel(), weights.ravel(), len(COLORS))
     return sums / max(float(sums.sum()), 1e-9)
 

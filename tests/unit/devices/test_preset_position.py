@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from ninjacam.core.errors import CommandRejectedError, NinjacamError
+from ninjacam.core.errors import CommandRejectedError, NinjacamError, SourceTimeoutError
 from ninjacam.core.movement import Vector
 from ninjacam.devices.preset_position import MAX_LOOKS, PresetPosition
 from ninjacam.testing.clock import FakeClock
@@ -72,6 +72,15 @@ def test_a_camera_that_reports_no_position_arrives_after_three_seconds(
         assert scene.position.preset == "1"
 
     play(iter([position]), scenario)
+
+
+def test_a_camera_that_cannot_be_reached_is_at_no_preset() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.position.approach("1", scene.position.leave())
+        await scene.clock.run(60)
+        assert scene.position.preset == ""
+
+    assert play(iter([SourceTimeoutError("no response")]), scenario).changes == []
 
 
 def test_a_camera_that_never_stops_is_at_no_preset_and_is_queried_no_longer() -> None:

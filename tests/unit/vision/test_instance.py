@@ -62,11 +62,13 @@ def test_functions_are_called_in_turn_and_instances_of_a_class_concurrently(tmp_
     registry = ProcessorRegistry()
     at_once: dict[str, int] = {"function": 0, "class": 0}
     running: dict[str, int] = dict(at_once)
-    both = threading.Barrier(2)
+    both, second = threading.Barrier(2), threading.Event()
 
     def enter(kind: str, wait: Callable[[], Any]) -> None:
         running[kind] += 1
         at_once[kind] = max(at_once[kind], running[kind])
+        if at_once["function"] > 1:
+            second.set()
         wait()
         running[kind] -= 1
 
@@ -75,7 +77,7 @@ def test_functions_are_called_in_turn_and_instances_of_a_class_concurrently(tmp_
 
         @processor("function")
         def of_all_cameras(frame: Frame) -> None:
-            enter("function", lambda: time.sleep(0.05))
+            enter("function", lambda: second.wait(0.3))
 
         @processor("class")
         class OfOneCamera(Processor):

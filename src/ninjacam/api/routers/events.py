@@ -81,8 +81,7 @@ def get_event_snapshot(request: HttpRequest, event_id: int) -> HttpResponse:
     has ended. Needs the role `replay`."""
     who = principal(request)
     event = events.get_event(who, event_id)
-    jpeg = read_snapshot(event)
-    at_ns = event.start_ns if event.snapshot_ns is None else event.snapshot_ns
+    at_ns, jpeg = read_snapshot(event)
     record_taken(who, "event.snapshot", event.slug, at_ns, at_ns + 1)
     response = HttpResponse(jpeg, content_type="image/jpeg")
     response["Cache-Control"] = "private, no-cache"

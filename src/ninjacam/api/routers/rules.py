@@ -19,7 +19,7 @@ from ninjacam.api.schemas.webhooks import DeliveriesQuery, DeliveryOut, Delivery
 from ninjacam.models import DeliveryState, Rule
 from ninjacam.queries import rules as queries
 from ninjacam.queries.pages import paginate
-from ninjacam.queries.webhooks import count_deliveries
+from ninjacam.queries.webhooks import count_deliveries, get_delivery, list_deliveries
 
 router = Router()
 
@@ -68,7 +68,7 @@ def delete_rule(request: HttpRequest, rule_id: RowId) -> Status[None]:
 )
 def list_rule_deliveries(request: HttpRequest, rule_id: RowId, query: Query[DeliveriesQuery]) -> DeliveryPage:
     """E-mails and protections of a rule, newest first. Delivered ones are kept for 7 days, dead ones for 30 days."""
-    found = queries.list_rule_deliveries(principal(request), rule_id, query.state or "")
+    found = list_deliveries(queries.get_rule(principal(request), rule_id), query.state or "")
     page = paginate(found, ("-pk",), query.after, query.limit)
     return DeliveryPage(items=[delivery_out(each) for each in page.items], next=page.next)
 
@@ -83,7 +83,7 @@ def list_rule_deliveries(request: HttpRequest, rule_id: RowId, query: Query[Deli
 def retry_rule_delivery(request: HttpRequest, rule_id: RowId, delivery_id: RowId) -> DeliveryOut:
     """Carry out a dead or waiting delivery at once. Needs the permission to change rules."""
     who = principal(request)
-    return delivery_out(retry_delivery(who, queries.get_rule_delivery(who, rule_id, delivery_id)))
+    return delivery_out(retry_delivery(who, get_delivery(queries.get_rule(who, rule_id), delivery_id)))
 
 
 def _rule_out(rule: Rule) -> RuleOut:

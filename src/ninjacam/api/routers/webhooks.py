@@ -86,7 +86,7 @@ def delete_webhook(request: HttpRequest, webhook_id: RowId) -> Status[None]:
 )
 def list_deliveries(request: HttpRequest, webhook_id: RowId, query: Query[DeliveriesQuery]) -> DeliveryPage:
     """Deliveries of a webhook, newest first. Delivered ones are kept for 7 days, dead ones for 30 days."""
-    found = queries.list_deliveries(principal(request), webhook_id, query.state or "")
+    found = queries.list_deliveries(queries.get_webhook(principal(request), webhook_id), query.state or "")
     page = paginate(found, ("-pk",), query.after, query.limit)
     return DeliveryPage(items=[delivery_out(each) for each in page.items], next=page.next)
 
@@ -101,7 +101,7 @@ def list_deliveries(request: HttpRequest, webhook_id: RowId, query: Query[Delive
 def retry_delivery(request: HttpRequest, webhook_id: RowId, delivery_id: RowId) -> DeliveryOut:
     """Send a dead or waiting delivery at once, with the same key. Needs the permission to change webhooks."""
     who = principal(request)
-    delivery = queries.get_delivery(who, webhook_id, delivery_id)
+    delivery = queries.get_delivery(queries.get_webhook(who, webhook_id), delivery_id)
     return delivery_out(actions.retry_delivery(who, delivery))
 
 

@@ -21,7 +21,7 @@ Recipients = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$")]],
     Field(
         max_length=50,
-        description="Names of users. Those of them who may replay the camera get an e-mail; empty: all users who may.",
+        description="User names. Only those who may replay the camera get the e-mail. Empty: all who may replay it.",
     ),
 ]
 PerHour = Annotated[int, Field(ge=1, le=1000, strict=True, description="Maximum number of e-mails per hour.")]
