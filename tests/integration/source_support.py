@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,8 @@ class Recording:
     packets: list[Packet] = field(default_factory=list)
     tracks: tuple[Track, ...] = ()
     stats: SourceStats = field(default_factory=SourceStats)
+    first_stats: SourceStats = field(default_factory=SourceStats)
+    """The statistics when the first frame was delivered."""
     error: SourceError | None = None
     close_s: float = 0.0
 
@@ -83,6 +85,8 @@ async def _record(
 
     def on_packet(packet: Packet) -> None:
         recording.packets.append(packet)
+        if packet.kind is Kind.VIDEO and len(recording.video) == 1:
+            recording.first_stats = replace(recording.stats)
         if packet.kind is Kind.VIDEO and (action := at.get(len(recording.video))):
             action()
         if is_enough():
