@@ -59,7 +59,7 @@ def test_a_camera_links_to_the_options_of_its_processors(
 ) -> None:
     processors = ({"name": "edges", "cameras": ["*"], "options": {"properties": {}}},)
     monkeypatch.setattr(
-        "ninjacam.admin.read_status", lambda: Status(engine_running=True, processors=processors)
+        "ninjacam.admin.cameras.read_status", lambda: Status(engine_running=True, processors=processors)
     )
     assert '<a href="/cameras/door/options/edges/">edges</a>' in admin.get(change(camera)).content.decode()
     assert "/options/" not in admin.get(ADD).content.decode()
