@@ -30,7 +30,7 @@ from ninjacam.testing import rtp, stamp
 from ninjacam.testing.clips import Clip, Unit
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from ninjacam.testing.sdp import describe
-from tests.harness.async_server import AsyncServer
+from tests.harness.async_server import listening
 from tests.harness.steady_loop import LoopClock
 
 RTP_HEADER = struct.Struct(">BBHII")
@@ -92,7 +92,6 @@ class _Server:
         self.name = " ".join(filter(None, (type(self).__name__, name)))
         self.connections = 0
         self.port = 0
-        self._server: AsyncServer | None = None
 
     def __repr__(self) -> str:
         return self.name
@@ -104,14 +103,12 @@ class _Server:
 
     async def __aenter__(self) -> Self:
         _ = self.clip
-        self._server = AsyncServer(self._connected, self.host)
-        self._server.start()
-        self.port = self._server.port
+        self._listening = listening(self._connected, self.host)
+        self.port = await self._listening.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        await self._server.close()
+    async def __aexit__(self, *error: Any) -> None:
+        await self._listening.__aexit__(*error)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -1,12 +1,12 @@
 """Unix sockets: addresses for long paths, listening sockets, and servers."""
 
-import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from ninjacam.core.connection_server import ConnectionServer, Handler
 from ninjacam.core.errors import ConfigError
 
 MAX_PATH_BYTES = 100
@@ -64,21 +64,13 @@ class UnixServer:
     `readline`.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-        *,
-        max_connections: int,
-        max_line_bytes: int,
-    ) -> None:
+    def __init__(self, path: Path, serve: Handler, *, max_connections: int, max_line_bytes: int) -> None:
         self._path = path
         self._serve = serve
         self._max_connections = max_connections
         self._max_line_bytes = max_line_bytes
-        self._server: asyncio.AbstractServer | None = None
+        self._server: ConnectionServer | None = None
         self._inode = 0
-        self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Idempotent. Raises: OSError: the socket cannot be created."""
@@ -86,33 +78,17 @@ class UnixServer:
             return
         listener = listen_unix(self._path)
         self._inode = self._path.stat().st_ino
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=listener, limit=self._max_line_bytes
+        self._server = ConnectionServer(
+            self._serve, listener, limit=self._max_line_bytes, max_connections=self._max_connections
         )
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        try:
-            if len(self._connections) < self._max_connections and task is not None:
-                self._connections.add(task)
-                await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # `close` ends this task. asyncio of Python 3.11 would log the cancellation as an error.
-        finally:
-            if task is not None:
-                self._connections.discard(task)
-            writer.close()
+        self._server.start()
 
     async def close(self) -> None:
         """End all connections. Idempotent. Keeps a socket of the same name that another process has created since."""
         server, self._server = self._server, None
         if server is None:
             return
-        server.close()
-        connections = list(self._connections)
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await server.close()
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+
+from ninjacam.core.connection_server import ConnectionServer
 
 _TIMEOUT_S = 10.0
 
@@ -19,50 +22,42 @@ class ServerThread(ABC):
         self.host = host
         self.port = port
         self._ssl_context = ssl_context
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._server: ConnectionServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
 
     @abstractmethod
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection; it is closed afterwards. OSError and the errors of a reader end it quietly."""
+        """Serve one connection; it is closed afterwards. Raises: OSError, errors of the reader: end the connection."""
 
     async def serve(self, on_ready: Callable[[], None]) -> None:
         """Run until `request_stop` or cancellation. Raises: OSError: the port is taken."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(
-            self._accept, self.host, self.port, ssl=self._ssl_context, reuse_address=True, limit=1 << 17
-        )
-        self.port = server.sockets[0].getsockname()[1]
+        listener = socket.create_server((self.host, self.port), backlog=128)
+        self.port = listener.getsockname()[1]
+        server = ConnectionServer(self._serve_connection, listener, limit=1 << 17, tls=self._ssl_context)
+        self._server = server
+        server.start()
         try:
             on_ready()
             await self._stopping.wait()
         finally:
-            server.close()
-            self._abort_connections()
-            for task in self._connections:
-                task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+            self._server = None
+            await server.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._run_connection(reader, writer), name="connection")
-        self._connections[task] = writer
-        # Not in the task: one that is cancelled before it starts runs none of its code.
-        task.add_done_callback(lambda task: self._connections.pop(task).close())
-
-    async def _run_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A client that goes away, or does not speak our protocol.
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A client that does not speak our protocol.
+        with contextlib.suppress(asyncio.LimitOverrunError, ValueError):
             await self._connected(reader, writer)
 
-    def _abort_connections(self) -> None:
-        for writer in self._connections.values():
-            writer.transport.abort()
+    def _drop(self) -> None:
+        if self._server:
+            self._server.drop()
 
     def drop(self) -> None:
         """Cut all connections, without a word."""
-        self.call(self._abort_connections)
+        self.call(self._drop)
 
     def start(self) -> None:
         """Raises: OSError: the port is taken."""

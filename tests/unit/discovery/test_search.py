@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from ninjacam.core.connection_server import Handler
 from ninjacam.core.errors import ConfigError
 from ninjacam.discovery import inbox, search
 from ninjacam.discovery.devices import Evidence
 from ninjacam.discovery.inbox import MAX_DATAGRAMS, MAX_PARSED_PER_SENDER, Inbox
 from ninjacam.discovery.networks import Scope, parse_network
 from ninjacam.discovery.search import Search, SearchConfig, World
-from tests.harness.async_server import Handler, listening
+from tests.harness.async_server import listening
 from tests.harness.lan_devices import probe_matches, rtsp, silent, webcam
 from tests.unit.discovery.messages import MDNS, PROBE_MATCHES
 

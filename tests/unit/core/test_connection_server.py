@@ -1,4 +1,4 @@
-"""`tests.harness.async_server` closes what it has accepted, in whichever state the connection is."""
+"""A `ConnectionServer` closes what it has accepted, in whichever state the connection is."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,9 @@ import ssl
 
 import pytest
 
+from ninjacam.core.connection_server import Handler
 from ninjacam.testing.tls import server_context
-from tests.harness.async_server import Handler, listening
+from tests.harness.async_server import listening
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
