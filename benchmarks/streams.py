@@ -17,8 +17,8 @@ from tests.harness.server import Product
 FRAME_MS = 40
 _WALL = "[...document.querySelectorAll('ninjacam-player')]"
 _PROBE = Path(__file__).parents[1] / "tests/e2e/player_probe.js"
-_SIZES = ((1200, "main"), (320, "sub"))
-"""Width of the player in CSS pixels, and the stream for it."""
+_SIZES = ((1200, "main", 1920), (320, "sub", 640))
+"""Width of the player in CSS pixels, the stream for it, and that stream's width in pixels."""
 _MAIN_TILES = 1
 """Number of tiles that show `main`.
 
@@ -125,9 +125,10 @@ def _measure_switches(tab: Tab, product: Product, count: int) -> Figures:
     tab.until("probe.players.p.player.stats.stream === 'sub'", 30)
     missing_frames, usual_frames = [], []
     for number in range(count):
-        width, stream = _SIZES[number % 2]
+        width, stream, width_px = _SIZES[number % 2]
         tab.js(f"probe.players.p.player.style.width = '{width}px'; 1")
         tab.until(f"probe.players.p.player.stats.stream === '{stream}'", 30)
+        tab.until(f"probe.players.p.paints.at(-1)?.width === {width_px}", 30)
         time.sleep(3 * _AROUND_MS / 1000)
         paints = json.loads(tab.js("JSON.stringify(probe.players.p.paints.splice(0))"))
         paints = [each for each in paints if each["stamp"] is not None]
