@@ -14,6 +14,7 @@ from ninjacam.models.profile import ActiveProfile, Profile, ProfileChoice, Profi
 from ninjacam.models.publish_key import PublishKey
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.rule import Rule
+from ninjacam.models.seen_event import SeenEvent
 from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.snapshot import Snapshot, SnapshotQuerySet
 from ninjacam.models.stream import Stream
@@ -46,6 +47,7 @@ __all__ = [
     "PublishKey",
     "Role",
     "Rule",
+    "SeenEvent",
     "Segment",
     "SegmentQuerySet",
     "Snapshot",

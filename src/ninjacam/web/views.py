@@ -34,7 +34,7 @@ from ninjacam.engine.findings import Level
 from ninjacam.models import ApiToken, Camera
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
-from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
+from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded, may_deleted
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.publishing import (
     get_publish_key,
@@ -133,6 +133,7 @@ def render_page(
     around = {
         "user": principal.user,
         "may_add": principal.may_all("add_camera", "configure"),
+        "may_replay_any": may_deleted(principal, "replay") or list_cameras(principal, "replay").exists(),
         "base": reverse("ninjacam:wall"),
     }
     return render(request, template, {**around, **context}, status=status)
@@ -152,7 +153,6 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
         "views": views,
         "chosen": chosen,
         "engine_running": status.engine_running,
-        "may_replay": list_cameras(principal, "replay").exists(),
     }
     return render_page(request, principal, "ninjacam/wall.html", context)
 
