@@ -37,7 +37,7 @@ def tab(chromium: Browser, product: Product) -> Iterator[Tab]:
 
 def create(product: Product, **fields: Any) -> int:
     body = {"camera": "door", "kind": "person", "label": "Visitor", "record": False, **fields}
-    return int(product.client.post(API, body).json()["id"])
+    return int(product.client.post(API, json_body=body).json()["id"])
 
 
 def read(product: Product, event_id: int) -> Any:

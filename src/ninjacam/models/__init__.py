@@ -1,5 +1,5 @@
 """Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
-values, webhooks, rules, profiles.
+values, webhooks, rules, profiles, layouts.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -20,6 +20,7 @@ from ninjacam.models.snapshot import Snapshot, SnapshotQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
 from ninjacam.models.value import ValueSeries, ValueSlot
+from ninjacam.models.wall_layout import WallLayout, WallLayoutQuerySet
 from ninjacam.models.webhook import Action, DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.models.zone import CameraZone
 
@@ -55,6 +56,8 @@ __all__ = [
     "Stream",
     "ValueSeries",
     "ValueSlot",
+    "WallLayout",
+    "WallLayoutQuerySet",
     "Webhook",
     "WebhookDelivery",
     "permission_name",
