@@ -148,6 +148,7 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
     problems = _change(request, principal) if request.method == "POST" else []
     if request.method == "POST" and not problems:
         return redirect(request.get_full_path())
+    now_ns = to_ns(timezone.now())
     names = _camera_names(principal)
     form = FilterForm({"span": "week", **_given(request)}, names)
     if not form.is_valid():
@@ -168,7 +169,7 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
         "kinds": _kind_links(request, count_kinds(found)),
         "older": _link(request, after=shown.next) if shown.next else "",
         "is_filtered": any(request.GET.get(name) for name in form.fields),
-        "is_first": not request.GET.get("after"),
+        "since": "" if request.GET.get("after") or end_ns < now_ns else _time(now_ns),
         "problems": problems,
         "may_control": _may_control(principal),
         "has_cameras": bool(names) or may_deleted(principal, Role.REPLAY),

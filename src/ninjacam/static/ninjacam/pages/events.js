@@ -158,7 +158,7 @@ for (const field of filters?.querySelectorAll("select, input[type=date], input[n
 
 const button = /** @type {HTMLButtonElement} */ (document.getElementById("new-events"));
 const fresh = new Set();
-button.addEventListener("click", () => location.reload());
+button.addEventListener("click", () => location.assign(location.pathname + location.search));
 
 function showNew() {
   button.hidden = fresh.size === 0;
@@ -173,17 +173,34 @@ function refresh(event) {
   if (card && image && event.snapshot_at) image.src = `${image.src.split("?")[0]}?at=${encodeURIComponent(event.snapshot_at)}`;
 }
 
-if (filters && (!form || form.dataset.first !== undefined)) {
-  const chosen = new Set([...filters.querySelectorAll("input[name=camera]:checked")].map((box) => /** @type {HTMLInputElement} */ (box).value));
-  const kind = /** @type {HTMLInputElement | null} */ (filters.querySelector("input[name=kind]"))?.value;
-  const query = kind ? `?kind=${encodeURIComponent(kind)}` : "";
-  const stream = new EventSource(`${document.body.dataset.base ?? "/"}api/v1/events/stream${query}`);
-  stream.addEventListener("begun", ({ data }) => {
-    const event = JSON.parse(data);
-    if (chosen.size && !chosen.has(event.camera)) return;
-    fresh.add(event.id);
-    showNew();
+/**
+ * Announce events that are not on the page.
+ * @param {any[]} events EventOut of the API
+ */
+function announce(events) {
+  const chosen = new Set(
+    [...(filters?.querySelectorAll("input[name=camera]:checked") ?? [])].map(
+      (box) => /** @type {HTMLInputElement} */ (box).value,
+    ),
+  );
+  for (const event of events) {
+    if ((!chosen.size || chosen.has(event.camera)) && !cards.some(({ id }) => id === event.id)) fresh.add(event.id);
+  }
+  showNew();
+}
+
+const { since } = filters?.dataset ?? {}; // absent where the page does not show the newest events
+if (since) {
+  const kind = /** @type {HTMLInputElement | null} */ (filters?.querySelector("input[name=kind]"))?.value;
+  const query = kind ? `kind=${encodeURIComponent(kind)}` : "";
+  const stream = new EventSource(`${document.body.dataset.base ?? "/"}api/v1/events/stream?${query}`);
+  stream.addEventListener("open", async () => {
+    // What has happened between the page and the stream.
+    const end = encodeURIComponent(new Date(Date.now() + 60_000).toISOString());
+    const page = await callApi(`events?limit=100&start=${encodeURIComponent(since)}&end=${end}&${query}`).catch(() => null);
+    announce((page?.items ?? []).filter((/** @type {{ start: string }} */ { start }) => Date.parse(start) >= Date.parse(since)));
   });
+  stream.addEventListener("begun", ({ data }) => announce([JSON.parse(data)]));
   for (const name of ["changed", "ended"]) {
     stream.addEventListener(name, ({ data }) => {
       const event = JSON.parse(data);
