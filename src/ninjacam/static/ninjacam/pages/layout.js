@@ -29,7 +29,8 @@ list.addEventListener("click", (event) => {
 });
 
 list.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0 || !(event.target instanceof HTMLImageElement)) return;
+  // A finger scrolls the page. It uses the buttons.
+  if (event.pointerType === "touch" || event.button !== 0 || !(event.target instanceof HTMLImageElement)) return;
   dragged = itemAt(event.target);
   dragged?.classList.add("dragged");
   event.preventDefault();

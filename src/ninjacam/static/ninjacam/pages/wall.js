@@ -3,6 +3,7 @@
 
 import { callApi } from "./api.js";
 import { arrange } from "./arrange.js";
+import { element } from "./dom.js";
 import { stateLabel } from "../player/strings.js";
 
 document.addEventListener("ninjacam-state", (event) => {
@@ -68,7 +69,6 @@ setInterval(() => {
 
 const SIZES = { gapPx: 16, namePx: 50 };
 const MIN_TILE_PX = 300; // below this width, the page scrolls instead
-const MARGIN_PX = 16;
 const wall = /** @type {HTMLElement | null} */ (document.querySelector(".wall"));
 
 function arrangeTiles() {
@@ -76,7 +76,9 @@ function arrangeTiles() {
   const isFull = document.fullscreenElement === wall;
   const style = getComputedStyle(wall);
   const widthPx = wall.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-  const heightPx = innerHeight - (isFull ? 0 : wall.getBoundingClientRect().top + scrollY) - MARGIN_PX;
+  const below = getComputedStyle(isFull ? wall : element(document, "main", HTMLElement)).paddingBottom;
+  const abovePx = isFull ? parseFloat(style.paddingTop) : wall.getBoundingClientRect().top + scrollY;
+  const heightPx = innerHeight - abovePx - parseFloat(below);
   const { columns, tilePx } = arrange(wall.children.length, widthPx, heightPx, SIZES);
   const fits = tilePx >= MIN_TILE_PX && !wall.querySelector(".large");
   wall.style.setProperty("--columns", fits ? String(columns) : "");
