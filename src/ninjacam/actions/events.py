@@ -6,6 +6,7 @@ and deleting a protected one, also requires `export`.
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -23,11 +24,11 @@ from ninjacam.core.json_values import MAX_DEPTH, is_plain
 from ninjacam.core.rates import RateLimit
 from ninjacam.core.sightings import Sighting
 from ninjacam.engine.events import RULES
-from ninjacam.models import ApiToken, Camera, Event, Role
+from ninjacam.models import ApiToken, Camera, Event, Role, SeenEvent
 from ninjacam.models.event import ENGINE, MAX_LENGTH_NS
 from ninjacam.models.outbox import note_begun, note_changed
 from ninjacam.models.snapshot import remove_snapshots
-from ninjacam.queries.cameras import get_camera, get_recorded
+from ninjacam.queries.cameras import get_camera, get_recorded, list_recorded_or_all
 
 MAX_DATA_BYTES = 4096
 AHEAD_NS = 60 * 10**9
@@ -229,6 +230,22 @@ def update_event(
         record(actor, "event.update", event.slug, event=event.pk, fields=sorted(changes))
     event.refresh_from_db()
     return event
+
+
+def mark_seen(who: Principal, event_ids: Collection[int], *, seen: bool = True) -> None:
+    """Record that the user has seen the events, or has not. Events that do not exist or that the user may not replay
+    are left out.
+    """
+    slugs = list_recorded_or_all(who, [])
+    events = Event.objects.filter(pk__in=event_ids)
+    if slugs is not None:
+        events = events.filter(slug__in=slugs)
+    found = list(events.values_list("pk", flat=True))
+    if seen:
+        rows = [SeenEvent(event_id=pk, user_id=who.user.pk) for pk in found]
+        SeenEvent.objects.bulk_create(rows, ignore_conflicts=True)
+    else:
+        SeenEvent.objects.filter(event__in=found, user_id=who.user.pk).delete()
 
 
 def delete_event(actor: Actor, event: Event) -> None:

@@ -1,5 +1,5 @@
 """Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
-values, webhooks, rules, profiles.
+values, webhooks, rules, profiles, layouts.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -14,11 +14,13 @@ from ninjacam.models.profile import ActiveProfile, Profile, ProfileChoice, Profi
 from ninjacam.models.publish_key import PublishKey
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.rule import Rule
+from ninjacam.models.seen_event import SeenEvent
 from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.snapshot import Snapshot, SnapshotQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
 from ninjacam.models.value import ValueSeries, ValueSlot
+from ninjacam.models.wall_layout import WallLayout, WallLayoutQuerySet
 from ninjacam.models.webhook import Action, DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.models.zone import CameraZone
 
@@ -46,6 +48,7 @@ __all__ = [
     "PublishKey",
     "Role",
     "Rule",
+    "SeenEvent",
     "Segment",
     "SegmentQuerySet",
     "Snapshot",
@@ -53,6 +56,8 @@ __all__ = [
     "Stream",
     "ValueSeries",
     "ValueSlot",
+    "WallLayout",
+    "WallLayoutQuerySet",
     "Webhook",
     "WebhookDelivery",
     "permission_name",

@@ -3,11 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from django.db.models import Count, Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from ninjacam.auth import Actor, Principal
-from ninjacam.models import Event, Role
+from ninjacam.models import Event, Role, SeenEvent
 from ninjacam.models.event import EventQuerySet
+from ninjacam.permissions import AnyUser
 from ninjacam.queries.cameras import list_recorded_or_all, require_recorded
 
 
@@ -19,13 +21,16 @@ def get_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Conditions for events. `label`: a substring. `colors`: at least one of them. Empty, None: any."""
+    """Conditions for events. `label`: a substring. `colors`: at least one of them. `unseen_by`: a user who has not seen
+    them. Empty, None: any.
+    """
 
     kinds: Collection[str] = ()
     label: str = ""
     zone: str = ""
     min_score: float | None = None
     colors: Collection[str] = ()
+    unseen_by: AnyUser | None = None
 
     def apply(self, found: EventQuerySet) -> EventQuerySet:
         if self.kinds:
@@ -38,6 +43,9 @@ class EventFilter:
             found = found.filter(score__gte=self.min_score)
         if self.colors:
             found = found.of_colors(self.colors)
+        if self.unseen_by is not None:
+            seen = SeenEvent.objects.filter(event=OuterRef("pk"), user_id=self.unseen_by.pk)
+            found = found.filter(~Exists(seen))
         return found
 
 
@@ -51,3 +59,9 @@ def list_events(
     """
     found = Event.objects.overlapping(list_recorded_or_all(who, wanted), start_ns, end_ns)
     return found if conditions is None else conditions.apply(found)
+
+
+def count_kinds(found: EventQuerySet) -> dict[str, int]:
+    """Return the number of events of each kind, the most frequent kind first."""
+    rows = found.order_by().values_list("kind").annotate(count=Count("pk")).order_by("-count", "kind")
+    return dict(rows)

@@ -3,6 +3,8 @@
 from django.urls import path
 
 from ninjacam.web import views
+from ninjacam.web.events_page import show_events
+from ninjacam.web.layout_page import edit_layout
 from ninjacam.web.options_page import choose_processors, edit_options
 from ninjacam.web.publishing_page import download_certificate, show_publishing
 from ninjacam.web.values_page import show_values
@@ -13,6 +15,9 @@ urlpatterns = [
     path("login/", views.in_complete_language(views.LogIn.as_view()), name="login"),
     path("logout/", views.LogOut.as_view(), name="logout"),
     path("account/", views.show_account, name="account"),
+    path("events/", show_events, name="events"),
+    path("layouts/new/", edit_layout, name="layout-add"),
+    path("layouts/<int:layout_id>/", edit_layout, name="layout"),
     path("replay/", views.show_replay, name="replay"),
     path("add-camera/", views.add_camera, name="camera-add"),
     path("discover/", views.show_discovery, name="discover"),

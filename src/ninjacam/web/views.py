@@ -1,6 +1,6 @@
 """The views of the pages: read the objects that the user may see, call actions for writes, render."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -31,10 +31,10 @@ from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, Ni
 from ninjacam.core.ready_made import READY_MADE, is_ready_made
 from ninjacam.discovery.networks import MIN_PREFIX
 from ninjacam.engine.findings import Level
-from ninjacam.models import ApiToken, Camera
+from ninjacam.models import ApiToken, Camera, WallLayout
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
-from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
+from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded, may_deleted
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.publishing import (
     get_publish_key,
@@ -133,6 +133,7 @@ def render_page(
     around = {
         "user": principal.user,
         "may_add": principal.may_all("add_camera", "configure"),
+        "may_replay_any": may_deleted(principal, "replay") or list_cameras(principal, "replay").exists(),
         "base": reverse("ninjacam:wall"),
     }
     return render(request, template, {**around, **context}, status=status)
@@ -141,9 +142,14 @@ def render_page(
 @require_safe
 @page
 def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """Show all cameras that the user may view. `?view=edges` shows that view for cameras that have it."""
+    """Show all cameras that the user may view, or those of a layout: `?layout=3`. `?view=edges` shows that view for
+    cameras that have it."""
     status = read_status()
-    cameras = list_cameras(principal)
+    layouts = list(WallLayout.objects.visible_to(principal.user))
+    layout = next((each for each in layouts if str(each.pk) == request.GET.get("layout")), None)
+    cameras: Iterable[Camera] = list_cameras(principal)
+    if layout is not None:
+        cameras = layout.arrange(cameras)
     chosen = request.GET.get("view", "")
     tiles = [_tile(camera, status, chosen) for camera in cameras]
     views = sorted({view for tile in tiles for view in tile["views"]})
@@ -151,8 +157,10 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
         "tiles": tiles,
         "views": views,
         "chosen": chosen,
+        "layouts": layouts,
+        "layout": layout,
+        "is_own_layout": layout is not None and layout.owner_id == principal.user.pk,
         "engine_running": status.engine_running,
-        "may_replay": list_cameras(principal, "replay").exists(),
     }
     return render_page(request, principal, "ninjacam/wall.html", context)
 

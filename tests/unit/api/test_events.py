@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from ninjacam.core.colors import to_color_bits
-from ninjacam.models import Camera, CameraGrant, Event
+from ninjacam.models import Camera, CameraGrant, Event, SeenEvent
 from ninjacam.queries import recordings
 from tests.unit.api.test_recordings import START_S, S, at, grant, recorded
 from tests.unit.conftest import signed_in, with_token
@@ -62,7 +62,7 @@ def test_an_event_is_created_and_read_back(guard: Client, caplog: pytest.LogCapt
         "id": Event.objects.get().pk, "camera": "door", "kind": "motion", "label": "Täter", "start": at(0),
         "end": at(8), "data": {"zone": ["gate", 1, None, 0.5]}, "source": "user:stranger", "record": True,
         "protected": False, "score": None, "track": None, "box": None, "best_at": None, "zones": [],
-        "snapshot_at": None, "colors": [],
+        "snapshot_at": None, "colors": [], "seen_by": [],
     }  # fmt: skip
     assert guard.get(f"{EVENTS}/{body['id']}").json() == body
     assert guard.get(f"{EVENTS}?{DAY}").json() == {"items": [body], "next": None}
@@ -331,3 +331,30 @@ def test_events_are_found_by_label_zone_and_score(guard: Client) -> None:
     assert found(min_score=0.7) == ["person"] and found(min_score=0.5, zone="yard", label="CAR") == ["car"]
     for wrong in ({"min_score": 2}, {"min_score": "x"}, {"label": "x" * 201}):
         assert guard.get(EVENTS, wrong).status_code == 422
+
+
+def test_events_are_marked_as_seen_for_one_user(guard: Client, camera: Camera, admin: Client) -> None:
+    seen, unseen = happened("door", 0), happened("door", 1)
+    gate = happened("gate", 2)
+
+    def mark(client: Client, **fields: Any) -> int:
+        return int(client.post(f"{EVENTS}/seen", fields, content_type="application/json").status_code)
+
+    def listed(client: Client, query: str) -> list[int]:
+        return [event["id"] for event in client.get(f"{EVENTS}?{DAY}{query}").json()["items"]]
+
+    assert mark(guard, ids=[seen.pk, gate.pk, 10**9]) == 204
+    assert listed(guard, "&unseen=true") == [unseen.pk]
+    assert listed(admin, "&unseen=true") == [gate.pk, unseen.pk, seen.pk]
+    assert guard.get(f"{EVENTS}/{seen.pk}").json()["seen_by"] == ["stranger"]
+    assert admin.get(f"{EVENTS}/{gate.pk}").json()["seen_by"] == []
+    assert mark(guard, ids=[seen.pk]) == 204 and mark(admin, ids=[seen.pk]) == 204
+    by_id = {event["id"]: event["seen_by"] for event in guard.get(f"{EVENTS}?{DAY}").json()["items"]}
+    assert by_id == {seen.pk: ["stranger", "root"], unseen.pk: []}
+    assert mark(guard, ids=[seen.pk], seen=False) == 204
+    assert guard.get(f"{EVENTS}/{seen.pk}").json()["seen_by"] == ["root"]
+    wrong: dict[str, Any]
+    for wrong in ({"ids": []}, {"ids": ["x"]}, {"ids": [1] * 501}, {}, {"ids": [2**70]}):
+        assert mark(guard, **wrong) == 422, wrong
+    seen.delete()
+    assert not SeenEvent.objects.exists()

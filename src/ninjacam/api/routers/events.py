@@ -9,10 +9,17 @@ from ninjacam.actions import events as actions
 from ninjacam.actions.audit import record_taken
 from ninjacam.actions.snapshots import read_snapshot
 from ninjacam.api.auth import principal
-from ninjacam.api.schemas.events import EventIn, EventOut, EventPage, EventPatch, EventsQuery
+from ninjacam.api.schemas.events import (
+    EventIn,
+    EventOut,
+    EventPage,
+    EventPatch,
+    EventsQuery,
+    SeenIn,
+)
 from ninjacam.api.times import span_ns
 from ninjacam.core.times import to_datetime, to_ns
-from ninjacam.models import Event, Role
+from ninjacam.models import Event, Role, SeenEvent
 from ninjacam.queries import events
 from ninjacam.queries.pages import paginate
 
@@ -28,13 +35,29 @@ _ONGOING = {
 def list_events(request: HttpRequest, query: Query[EventsQuery]) -> EventPage:
     """The events that overlap [start, end), of cameras that you may replay, newest first. If you may replay all
     cameras, also the events of deleted cameras and of the host."""
+    who = principal(request)
     span = span_ns(query.start, query.end)
     wanted = events.EventFilter(
-        tuple(query.kind), query.label, query.zone, query.min_score, tuple(query.color)
+        tuple(query.kind),
+        query.label,
+        query.zone,
+        query.min_score,
+        tuple(query.color),
+        who.user if query.unseen else None,
     )
-    found = events.list_events(principal(request), query.camera, *span, wanted)
+    found = events.list_events(who, query.camera, *span, wanted)
     page = paginate(found, ("-start_ns", "-pk"), query.after, query.limit)
-    return EventPage(items=[_event_out(event) for event in page.items], next=page.next)
+    seen_by = SeenEvent.objects.names(page.items)
+    return EventPage(
+        items=[_event_out(event, seen_by.get(event.pk, [])) for event in page.items], next=page.next
+    )
+
+
+@router.post("/seen", response={204: None}, operation_id="mark_events_seen", summary="Mark events as seen")
+def mark_events_seen(request: HttpRequest, marked: SeenIn) -> Status[None]:
+    """For your user. Needs the role `replay`; events that you may not read are left out."""
+    actions.mark_seen(principal(request), marked.ids, seen=marked.seen)
+    return Status(204, None)
 
 
 @router.post("", response={201: EventOut}, operation_id="create_event", summary="Create event")
@@ -53,13 +76,14 @@ def create_event(request: HttpRequest, event: EventIn) -> Status[EventOut]:
         triggers_recording=event.record,
         protected=event.protected,
     )
-    return Status(201, _event_out(actions.create_event(principal(request), event.camera, event_input)))
+    return Status(201, _event_out(actions.create_event(principal(request), event.camera, event_input), []))
 
 
 @router.get("/{int:event_id}", response=EventOut, operation_id="get_event", summary="Get event")
 def get_event(request: HttpRequest, event_id: int) -> EventOut:
     """One event."""
-    return _event_out(events.get_event(principal(request), event_id))
+    event = events.get_event(principal(request), event_id)
+    return _event_out(event, SeenEvent.objects.names([event]).get(event.pk, []))
 
 
 @router.get(
@@ -94,15 +118,14 @@ def update_event(request: HttpRequest, event_id: int, change: EventPatch) -> Eve
     an event of the engine."""
     who = principal(request)
     given = change.dict(exclude_unset=True)
-    return _event_out(
-        actions.update_event(
-            who,
-            events.get_event(who, event_id, Role.CONTROL),
-            label=given.get("label"),
-            end_ns=_ns(given.get("end")),
-            protected=given.get("protected"),
-        )
+    event = actions.update_event(
+        who,
+        events.get_event(who, event_id, Role.CONTROL),
+        label=given.get("label"),
+        end_ns=_ns(given.get("end")),
+        protected=given.get("protected"),
     )
+    return _event_out(event, SeenEvent.objects.names([event]).get(event.pk, []))
 
 
 @router.delete(
@@ -123,7 +146,7 @@ def _ns(time: datetime | None) -> int | None:
     return None if time is None else to_ns(time)
 
 
-def _event_out(event: Event) -> EventOut:
+def _event_out(event: Event, seen_by: list[str]) -> EventOut:
     return EventOut(
         id=event.pk,
         camera=event.slug or None,
@@ -142,4 +165,5 @@ def _event_out(event: Event) -> EventOut:
         zones=event.zone_names,
         snapshot_at=None if event.snapshot_ns is None else to_datetime(event.snapshot_ns),
         colors=event.colors,
+        seen_by=seen_by,
     )

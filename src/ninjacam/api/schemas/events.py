@@ -21,6 +21,9 @@ Kind = Annotated[
 ]
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
+MAX_SEEN = 500
+"""Maximum number of events that are marked at once."""
+
 _EVENT = {
     "id": 815,
     "camera": "door",
@@ -39,6 +42,7 @@ _EVENT = {
     "zones": ["gate"],
     "snapshot_at": "2026-11-22T08:12:17Z",
     "colors": ["black", "red"],
+    "seen_by": ["anna"],
 }
 
 
@@ -54,6 +58,7 @@ class EventsQuery(RecordingsQuery):
         max_length=len(Color),
         description="Events whose object has this color. Repeat it for several, of which an event needs one.",
     )
+    unseen: bool = Field(False, description="true: only events that you have not marked as seen.")
 
 
 class EventIn(Schema):
@@ -101,7 +106,8 @@ class EventOut(Schema):
 
     `snapshot_at`: capture time of the stored image at `events/{id}/snapshot.jpg`; null: there is none yet, or it was
     deleted to make room. `colors`: one to three colors of the object in that image, also after it was deleted; empty if
-    there was no image, no box, or no color, as at night.
+    there was no image, no box, or no color, as at night. `seen_by`: names of the users who have marked the event as
+    seen; not in streams of events and webhooks.
     """
 
     model_config = example(**_EVENT)
@@ -123,6 +129,16 @@ class EventOut(Schema):
     zones: list[str]
     snapshot_at: datetime | None
     colors: list[Color]
+    seen_by: list[str]
+
+
+class SeenIn(Schema):
+    model_config = input_example(ids=[815, 816])
+
+    ids: list[Annotated[int, Field(ge=1, lt=1 << 63)]] = Field(
+        min_length=1, max_length=MAX_SEEN, description="Ids of events."
+    )
+    seen: StrictBool = Field(True, description="false: you have not seen them.")
 
 
 class EventPage(PageOut[EventOut]):

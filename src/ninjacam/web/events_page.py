@@ -1,0 +1,297 @@
+"""The page with events as cards: filters, what the user has not seen yet, and changes of several events at once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from ninjacam.actions.events import delete_event, mark_seen, update_event
+from ninjacam.auth import Principal
+from ninjacam.core.colors import Color
+from ninjacam.core.errors import InvalidError, NinjacamError
+from ninjacam.core.times import to_datetime, to_ns
+from ninjacam.models import Camera, Event, Role, SeenEvent
+from ninjacam.queries.cameras import list_cameras, list_recorded, may_deleted
+from ninjacam.queries.events import EventFilter, count_kinds, get_event, list_events
+from ninjacam.queries.pages import paginate
+from ninjacam.routes import ROUTES_BY_NAME
+from ninjacam.web.views import page, render_page
+
+PAGE = 48
+"""Maximum number of cards: divisible by 2, 3, 4 and 6 columns."""
+MAX_KINDS = 12
+MAX_DIGITS = 18
+"""Of an id, which has 64 bits."""
+BEFORE_NS, AFTER_NS = 2 * 10**9, 3 * 10**9
+"""What a clip shows before the start and after the end of an event."""
+MAX_CLIP_NS = 20 * 10**9
+SPANS = {
+    "day": (timedelta(days=1), gettext_lazy("Last 24 hours")),
+    "week": (timedelta(days=7), gettext_lazy("Last 7 days")),
+    "month": (timedelta(days=30), gettext_lazy("Last 30 days")),
+    "year": (timedelta(days=365), gettext_lazy("Last year")),
+}
+COLOR_NAMES = {
+    Color.BLACK: gettext_lazy("black"),
+    Color.GRAY: gettext_lazy("gray"),
+    Color.WHITE: gettext_lazy("white"),
+    Color.RED: gettext_lazy("red"),
+    Color.ORANGE: gettext_lazy("orange"),
+    Color.YELLOW: gettext_lazy("yellow"),
+    Color.GREEN: gettext_lazy("green"),
+    Color.BLUE: gettext_lazy("blue"),
+    Color.PURPLE: gettext_lazy("purple"),
+    Color.BROWN: gettext_lazy("brown"),
+    Color.PINK: gettext_lazy("pink"),
+}
+
+
+class FilterForm(forms.Form):
+    """Conditions for the events of the page. Empty fields: any."""
+
+    camera = forms.MultipleChoiceField(label=gettext_lazy("Cameras"), required=False)
+    span = forms.ChoiceField(label=gettext_lazy("Period"), required=False)
+    day = forms.DateField(
+        label=gettext_lazy("Day"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    kind = forms.CharField(label=gettext_lazy("Kind"), required=False, max_length=32)
+    label = forms.CharField(label=gettext_lazy("Label contains"), required=False, max_length=200)
+    zone = forms.CharField(label=gettext_lazy("Zone"), required=False, max_length=50)
+    min_score = forms.FloatField(
+        label=gettext_lazy("Minimum score"),
+        required=False,
+        min_value=0,
+        max_value=1,
+        widget=forms.NumberInput(attrs={"step": "0.05"}),
+    )
+    color = forms.ChoiceField(
+        label=gettext_lazy("Color"), required=False, choices=[("", gettext_lazy("any")), *COLOR_NAMES.items()]
+    )
+    unseen = forms.BooleanField(label=gettext_lazy("Only unseen"), required=False)
+
+    def __init__(self, data: Mapping[str, Any], cameras: dict[str, str]) -> None:
+        super().__init__(data)
+        self.fields["camera"].choices = list(cameras.items())  # type: ignore[attr-defined] # a MultipleChoiceField
+        self.fields["span"].choices = [(name, label) for name, (_length, label) in SPANS.items()]  # type: ignore[attr-defined]
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether a condition is set that the folded part of the form contains."""
+        given = self.cleaned_data
+        return any(
+            given.get(name) not in (None, "", [], False) for name in ("label", "zone", "min_score", "color")
+        )
+
+    def span_ns(self) -> tuple[int, int]:
+        """Return [start, end): of the day in the time zone of the project, or of the period until now."""
+        day = self.cleaned_data.get("day")
+        if isinstance(day, date):
+            start = timezone.make_aware(datetime(day.year, day.month, day.day))
+            following = day + timedelta(days=1) if day < date.max else day
+            end = timezone.make_aware(datetime(following.year, following.month, following.day))
+            return to_ns(start), to_ns(end)
+        now = timezone.now()
+        length = SPANS[self.cleaned_data.get("span") or "week"][0]
+        return to_ns(now - length), to_ns(now + timedelta(minutes=1))
+
+    def conditions(self, principal: Principal) -> EventFilter:
+        given = self.cleaned_data
+        return EventFilter(
+            kinds=(given["kind"],) if given.get("kind") else (),
+            label=given.get("label") or "",
+            zone=given.get("zone") or "",
+            min_score=given.get("min_score"),
+            colors=(given["color"],) if given.get("color") else (),
+            unseen_by=principal.user if given.get("unseen") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One event. `title`: its label, or its kind in words. `duration_s`: None while it is ongoing, 0 for a moment.
+    `clip_url`: "" if the camera is unknown, as for events of the host. `seen`: by this user.
+    """
+
+    event: Event
+    camera_name: str
+    title: str
+    duration_s: int | None
+    page_url: str
+    clip_url: str
+    snapshot_url: str
+    seen: bool
+    seen_by: str
+
+    @property
+    def start(self) -> datetime:
+        return timezone.localtime(self.event.start)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """Show events as cards, newest first: `?camera=door&kind=person&day=2026-11-22&unseen=on`. POST changes the chosen
+    ones: `do`: seen, unseen, protect, release or delete."""
+    problems = _change(request, principal) if request.method == "POST" else []
+    if request.method == "POST" and not problems:
+        return redirect(request.get_full_path())
+    now_ns = to_ns(timezone.now())
+    names = _camera_names(principal)
+    form = FilterForm({"span": "week", **_given(request)}, names)
+    if not form.is_valid():
+        problems = [
+            f"{form.fields[name].label}: {error}" for name, errors in form.errors.items() for error in errors
+        ]
+    start_ns, end_ns = form.span_ns()
+    wanted = form.cleaned_data.get("camera") or []
+    found = list_events(principal, wanted, start_ns, end_ns, form.conditions(principal))
+    try:
+        shown = paginate(found, ("-start_ns", "-pk"), request.GET.get("after", ""), PAGE)
+    except InvalidError:  # A cursor that was changed by hand.
+        shown = paginate(found, ("-start_ns", "-pk"), "", PAGE)
+    cards = _cards(principal, shown.items, names)
+    context = {
+        "form": form,
+        "days": [(day, list(of_day)) for day, of_day in groupby(cards, lambda card: card.start.date())],
+        "kinds": _kind_links(request, count_kinds(found)),
+        "older": _link(request, after=shown.next) if shown.next else "",
+        "is_filtered": any(request.GET.get(name) for name in form.fields),
+        "since": "" if request.GET.get("after") or end_ns < now_ns else _time(now_ns),
+        "problems": problems,
+        "may_control": _may_control(principal),
+        "has_cameras": bool(names) or may_deleted(principal, Role.REPLAY),
+        "today": timezone.localdate(),
+        "yesterday": timezone.localdate() - timedelta(days=1),
+    }
+    return render_page(
+        request,
+        principal,
+        "ninjacam/events.html",
+        context,
+        status=409 if problems and request.method == "POST" else 200,
+    )
+
+
+def _given(request: HttpRequest) -> dict[str, object]:
+    """Return the values of the query, empty ones left out."""
+    given: dict[str, object] = {name: value for name, value in request.GET.items() if value}
+    return {**given, "camera": [slug for slug in request.GET.getlist("camera") if slug]}
+
+
+def _change(request: HttpRequest, principal: Principal) -> list[str]:
+    """Change the chosen events. Return what went wrong, each message once."""
+    given = request.POST.getlist("event")[:PAGE]
+    ids = [int(text) for text in given if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS]
+    do = request.POST.get("do", "")
+    if not ids:
+        return [_("Choose events first.")]
+    if do in ("seen", "unseen"):
+        mark_seen(principal, ids, seen=do == "seen")
+        return []
+    if do not in ("protect", "release", "delete"):
+        return [_("Unknown action.")]
+    problems: dict[str, None] = {}
+    for event_id in ids:
+        try:
+            event = get_event(principal, event_id, Role.CONTROL)
+            if do == "delete":
+                delete_event(principal, event)
+            else:
+                update_event(principal, event, protected=do == "protect")
+        except NinjacamError as error:
+            problems[str(error)] = None
+    return list(problems)
+
+
+def _camera_names(principal: Principal) -> dict[str, str]:
+    names = {camera.slug: str(camera) for camera in Camera.objects.all()}
+    return {slug: names.get(slug, slug) for slug in list_recorded(principal, [])}
+
+
+def _may_control(principal: Principal) -> bool:
+    return list_cameras(principal, Role.CONTROL).exists() or may_deleted(principal, Role.CONTROL)
+
+
+def _cards(principal: Principal, events: list[Event], names: dict[str, str]) -> list[Card]:
+    seen = SeenEvent.objects.names(events)
+    me = principal.user.get_username()
+    present = set(
+        Camera.objects.filter(slug__in={event.slug for event in events}).values_list("slug", flat=True)
+    )
+    return [
+        _card(event, names, seen.get(event.pk, []), me, is_present=event.slug in present) for event in events
+    ]
+
+
+def _card(event: Event, names: dict[str, str], seen: list[str], me: str, *, is_present: bool) -> Card:
+    at = _time(event.start_ns if event.best_ns is None else max(event.start_ns, event.best_ns - BEFORE_NS))
+    if is_present:
+        page_url = f"{reverse('ninjacam:camera', args=[event.slug])}?{urlencode({'time': at})}"
+    else:
+        page_url = (
+            f"{reverse('ninjacam:replay')}?{urlencode({'camera': event.slug, 'time': at})}"
+            if event.slug
+            else ""
+        )
+    return Card(
+        event=event,
+        camera_name=names.get(event.slug, event.slug) or _("This server"),
+        title=event.label or event.kind.replace("_", " "),
+        duration_s=None if event.end_ns is None else (event.end_ns - event.start_ns) // 10**9,
+        page_url=page_url,
+        clip_url=_clip_url(event) if event.slug else "",
+        snapshot_url=reverse("ninjacam-api:get_event_snapshot", args=[event.pk]) if event.snapshot_ns else "",
+        seen=me in seen,
+        seen_by=", ".join(seen),
+    )
+
+
+def _clip_url(event: Event) -> str:
+    """Return the address of at most MAX_CLIP_NS of the recording: of the event's start, or around its best moment."""
+    start_ns = event.start_ns - BEFORE_NS
+    end_ns = event.start_ns + MAX_CLIP_NS if event.end_ns is None else event.end_ns + AFTER_NS
+    if end_ns - start_ns > MAX_CLIP_NS:
+        if event.best_ns is not None:
+            start_ns = min(max(start_ns, event.best_ns - MAX_CLIP_NS // 2), end_ns - MAX_CLIP_NS)
+        end_ns = start_ns + MAX_CLIP_NS
+    query = urlencode({"start": _time(start_ns), "end": _time(end_ns), "partial": 1})
+    return f"{ROUTES_BY_NAME['rec-clip'].path(event.slug)}?{query}"
+
+
+def _time(time_ns: int) -> str:
+    return to_datetime(time_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _kind_links(request: HttpRequest, counts: dict[str, int]) -> list[dict[str, object]]:
+    chosen = request.GET.get("kind", "")
+    shown: Iterable[tuple[str, int]] = list(counts.items())[:MAX_KINDS]
+    return [
+        {
+            "name": kind.replace("_", " "),
+            "count": count,
+            "url": _link(request, kind="" if kind == chosen else kind, after=""),
+            "is_chosen": kind == chosen,
+        }
+        for kind, count in shown
+    ]
+
+
+def _link(request: HttpRequest, **changes: str | None) -> str:
+    """Return the query of this page with some values changed; empty values are left out."""
+    query = request.GET.copy()
+    for name, value in changes.items():
+        query[name] = value or ""
+    return "?" + urlencode([(name, value) for name, values in query.lists() for value in values if value])

@@ -1,0 +1,184 @@
+"""The page with events as cards."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from ninjacam.core.times import to_ns
+from ninjacam.models import Camera, CameraGrant, Event, SeenEvent
+from ninjacam.web.events_page import PAGE
+from tests.unit.api.test_device import with_role
+
+pytestmark = pytest.mark.django_db
+PATH = "/events/"
+S = 10**9
+
+
+def make(camera: Camera, *, ago_s: float = 60, lasts_s: float | None = 5, **fields: Any) -> Event:
+    start_ns = to_ns(timezone.now()) - int(ago_s * S)
+    end_ns = None if lasts_s is None else start_ns + int(lasts_s * S)
+    given = {"kind": "person", "source": "processor", **fields}
+    return Event.objects.create(slug=camera.slug, start_ns=start_ns, end_ns=end_ns, **given)
+
+
+def html(client: Client, **query: Any) -> str:
+    response = client.get(PATH, query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def ids(page: str) -> list[int]:
+    return [int(found) for found in re.findall(r'data-event="(\d+)"', page)]
+
+
+@pytest.fixture
+def guard(camera: Camera) -> Client:
+    return with_role("guard", camera, "replay")
+
+
+def test_events_are_cards_newest_first_with_image_clip_and_link(guard: Client, camera: Camera) -> None:
+    old = make(camera, ago_s=90, label="<b>postman</b>", score=0.5, box=[0.1, 0.2, 0.3, 0.4], snapshot_ns=5)
+    new = make(camera, ago_s=30, lasts_s=None, zones=" gate ")
+    page = html(guard)
+    assert ids(page) == [new.pk, old.pk]
+    assert "&lt;b&gt;postman" in page and "<b>postman" not in page and "0.50" in page and "gate" in page
+    assert page.count("<img src=") - page.count("icon.svg") + 1 == 1
+    assert f'src="/api/v1/events/{old.pk}/snapshot.jpg"' in page and 'data-box="0.1 0.2 0.3 0.4"' in page
+    assert page.count('data-clip="/rec/door/clip.mp4?start=') == 2
+    assert 'href="/cameras/door/?time=' in page
+    assert 'class="badge now"' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, {"cat", "car"}), ({"kind": "car"}, {"car"}), ({"label": "FELIX"}, {"cat"}), ({"zone": "gate"}, {"car"}),
+        ({"min_score": "0.6"}, {"car"}), ({"color": "red"}, {"car"}), ({"unseen": "on"}, {"car"}),
+        ({"camera": "door"}, {"cat", "car"}), ({"span": "month"}, {"cat", "car", "old"}),
+    ],
+)  # fmt: skip
+def test_filters(guard: Client, camera: Camera, query: dict[str, str], found: set[str]) -> None:
+    cat = make(camera, kind="cat", label="Felix", score=0.5)
+    make(camera, kind="car", zones=" gate ", score=0.7, color_bits=1 << 3)
+    make(camera, kind="old", ago_s=20 * 86400)
+    SeenEvent.objects.create(event=cat, user=User.objects.get(username="guard"))
+    shown = ids(html(guard, **query))
+    assert set(Event.objects.filter(pk__in=shown).values_list("kind", flat=True)) == found
+
+
+def test_a_day_is_a_day_of_the_project(guard: Client, camera: Camera, settings: Any) -> None:
+    settings.TIME_ZONE = "Asia/Seoul"
+    timezone.deactivate()
+    inside = datetime(2026, 3, 4, 15, 30, tzinfo=UTC)  # 00:30 on March 5 in Seoul
+    for start in (inside, inside - timedelta(hours=1), inside + timedelta(hours=24)):
+        Event.objects.create(
+            slug=camera.slug, kind="a", source="x", start_ns=to_ns(start), end_ns=to_ns(start) + 1
+        )
+    page = html(guard, day="2026-03-05")
+    assert ids(page) == [Event.objects.get(start_ns=to_ns(inside)).pk]
+    assert "00:30:00" in page and "Thursday, 5 March 2026" in page
+    assert ids(html(guard, day="9999-12-31")) == ids(html(guard, day="0001-01-01")) == []
+
+
+def test_wrong_filters_are_named_and_the_page_works(guard: Client, camera: Camera) -> None:
+    make(camera)
+    for query in (
+        {"min_score": "x"},
+        {"day": "tomorrow"},
+        {"span": "x"},
+        {"camera": "nowhere"},
+        {"kind": "x" * 99},
+    ):
+        page = html(guard, **query)
+        assert page.count('<p class="alert" role="alert">') == 1 and len(ids(page)) == 1, query
+    assert len(ids(html(guard, after="nonsense"))) == 1
+    assert html(guard, label="\x00") and html(guard, kind="\x00")
+
+
+def test_kinds_are_counted_and_can_be_chosen(guard: Client, camera: Camera) -> None:
+    for kind in ("car", "person", "person"):
+        make(camera, kind=kind)
+    page = html(guard, span="day")
+    assert re.findall(r'href="(\?[^"]*kind=\w+)">(\w+) <span class="count">(\d+)', page) == [
+        ("?span=day&amp;kind=person", "person", "2"),
+        ("?span=day&amp;kind=car", "car", "1"),
+    ]
+    chosen = html(guard, span="day", kind="car")
+    assert 'href="?span=day" aria-current="page">car' in chosen
+
+
+def test_older_events_are_on_the_next_page(guard: Client, camera: Camera) -> None:
+    made = [make(camera, ago_s=60 + number) for number in range(PAGE + 2)]
+    page = html(guard, unseen="on")
+    assert ids(page) == [event.pk for event in made[:PAGE]]
+    older = re.findall(r'rel="next" href="([^"]+)"', page)[0].replace("&amp;", "&")
+    assert "unseen=on" in older
+    last = guard.get(PATH + older).content.decode()
+    assert ids(last) == [event.pk for event in made[PAGE:]] and "rel=" not in last.split("<main")[1]
+
+
+def test_nobody_sees_events_of_cameras_that_they_may_not_replay(guard: Client, camera: Camera) -> None:
+    gate = Camera.objects.create(slug="gate", url="rtsp://192.0.2.1/")
+    hidden = make(gate, label="secret", kind="burglary")
+    CameraGrant.objects.create(camera=gate, user=User.objects.get(username="guard"), role="view")
+    page = html(guard)
+    assert "secret" not in page and "burglary" not in page and ids(page) == []
+    assert guard.post(PATH, {"event": hidden.pk, "do": "seen"}).status_code == 302
+    assert not SeenEvent.objects.exists()
+    assert guard.post(PATH, {"event": hidden.pk, "do": "delete"}).status_code == 409
+    assert Event.objects.filter(pk=hidden.pk).exists()
+    visitor = with_role("visitor", camera, "view")
+    assert (
+        "do not have access" in html(visitor) and 'href="/events/"' not in visitor.get("/").content.decode()
+    )
+    assert 'href="/events/"' in guard.get("/").content.decode()
+
+
+def test_seen_is_per_user_and_can_be_taken_back(guard: Client, camera: Camera) -> None:
+    event = make(camera)
+    other = with_role("other", camera, "replay")
+    assert guard.post(PATH + "?span=day", {"event": event.pk, "do": "seen"})["Location"] == PATH + "?span=day"
+    guard.post(PATH, {"event": event.pk, "do": "seen"})
+    assert 'class="event seen"' in html(guard)
+    page = html(other)
+    assert 'class="event"' in page and 'title="Seen by guard"' in page
+    guard.post(PATH, {"event": event.pk, "do": "unseen"})
+    assert 'class="event"' in html(guard)
+
+
+def test_several_events_are_protected_and_deleted_by_those_who_may(guard: Client, camera: Camera) -> None:
+    events = [make(camera), make(camera)]
+    chosen = [event.pk for event in events]
+    refused = guard.post(PATH, {"event": chosen, "do": "protect"})
+    assert refused.status_code == 409 and "control" in refused.content.decode()
+    assert refused.content.decode().count('<p class="alert" role="alert">') == 1
+    assert 'value="delete"' not in html(guard)
+    user = User.objects.get(username="guard")
+    for role in ("control", "export"):
+        CameraGrant.objects.create(camera=camera, user=user, role=role)
+    assert 'value="delete"' in html(guard)
+    assert guard.post(PATH, {"event": chosen, "do": "protect"}).status_code == 302
+    assert Event.objects.filter(protected=True).count() == 2
+    assert guard.post(PATH, {"event": chosen[:1], "do": "release"}).status_code == 302
+    assert guard.post(PATH, {"event": chosen[1:], "do": "delete"}).status_code == 302
+    assert list(Event.objects.values_list("pk", "protected")) == [(chosen[0], False)]
+    for body in (
+        {"do": "delete"},
+        {"event": ["x", "9" * 30], "do": "delete"},
+        {"event": chosen[0], "do": "explode"},
+    ):
+        assert guard.post(PATH, body).status_code == 409
+
+
+def test_the_number_of_queries_does_not_depend_on_the_number_of_events(
+    guard: Client, camera: Camera, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(20):
+        make(camera, ago_s=number + 1)
+    with django_assert_max_num_queries(20):
+        html(guard)
