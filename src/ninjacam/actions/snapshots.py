@@ -12,6 +12,7 @@ from collections.abc import Callable
 from django.db import transaction
 
 from ninjacam.actions.child_processes import run_module
+from ninjacam.actions.event_calls import request_event_calls
 from ninjacam.actions.export_limits import disk_of
 from ninjacam.conf import Settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
@@ -132,6 +133,7 @@ class SnapshotTaker:
             )
             if changed and (present := Event.objects.filter(pk=event.pk).first()) is not None:
                 note_changed(present, ["snapshot_ns", "color_bits"])
+                request_event_calls(present, self._clock.wall_ns())
         if not changed:  # It was deleted meanwhile.
             remove_snapshots([event.pk])
 
