@@ -215,6 +215,8 @@ class EventCaller:
         else:
             self._crashes.pop(pair, None)
             if isinstance(answer.get("error"), dict):
+                error = answer["error"]
+                logger.warning("%s: %s\n%s", call.slug, error.get("message"), error.get("traceback", ""))
                 self._retry(call, answer["error"], _pause_ns(call.attempts))
             else:
                 self._store(call, answer.get("result"))
