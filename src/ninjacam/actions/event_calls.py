@@ -17,7 +17,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError, ProcessorError
 from ninjacam.core.ready_made import is_ready_made
 from ninjacam.core.times import to_datetime
-from ninjacam.models import CallState, Camera, Event, EventCall
+from ninjacam.models import CallState, Camera, Event, EventCall, Snapshot
 from ninjacam.models.event_call import MAX_WAITING, UNKNOWN
 from ninjacam.models.profile import find_active
 from ninjacam.models.snapshot import snapshot_path
@@ -295,6 +295,7 @@ def _pause_ns(count: int) -> int:
 def _question(call: EventCall, event: Event, status: Status, now_ns: int) -> Json:
     """Return what the process needs for a call (`ninjacam.vision.event_calls`)."""
     camera = _find_camera(event.slug, now_ns)
+    taken = Snapshot.objects.filter(pk=event.pk).first()
     entries = {str(each["name"]): each for each in status.processors_of(event.slug)}
     options = (camera.processor_options or {}) if camera is not None else {}
     ready_made = {
@@ -315,7 +316,7 @@ def _question(call: EventCall, event: Event, status: Status, now_ns: int) -> Jso
             "end_ns": event.end_ns,
             "score": event.score,
             "track": event.track,
-            "box": event.box,
+            "box": None if taken is None else taken.box,
             "zones": event.zone_names,
             "colors": event.colors,
             "data": event.data,

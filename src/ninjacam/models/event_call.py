@@ -3,7 +3,6 @@
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -72,7 +71,7 @@ class EventCall(models.Model):
     state = models.CharField(_("state"), max_length=7, choices=CallState.choices, default=CallState.WAITING)
     due_ns = models.BigIntegerField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    error: Any = models.JSONField(_("error"), null=True)
+    error = models.JSONField(_("error"), null=True)
     ended_ns = models.BigIntegerField(null=True)
     has_result = models.BooleanField(default=False)
 

@@ -55,7 +55,7 @@ class FoundText(NamedTuple):
     score: float
 
 
-class Reader:
+class TextReader:
     """RapidOCR. Raises: ConfigError: it is not installed."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class EventTexts(Processor):
     def setup(self, camera: str, options: TextOptions) -> None:
         self.options = options
         self.pattern = re.compile(options.pattern)
-        self.reader = Reader()
+        self.reader = TextReader()
 
     def process_event(self, event: EventRecord, snapshot: EventSnapshot) -> Result | None:
         if self.options.kinds and event.kind not in self.options.kinds:

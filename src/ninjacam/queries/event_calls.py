@@ -43,8 +43,8 @@ def list_event_processors(who: Principal, camera: Camera, status: Status) -> lis
         if each.get("when") == "events" and each["name"] not in camera.processors_off
     }
     of_camera = EventCall.objects.filter(slug=camera.slug).exclude(processor=UNKNOWN)
-    rows = {
-        row["processor"]: row
+    rows: dict[str, dict[str, Any]] = {
+        row["processor"]: dict(row)
         for row in of_camera.order_by()
         .values("processor")
         .annotate(**{state.value: Count("pk", filter=Q(state=state)) for state in CallState})

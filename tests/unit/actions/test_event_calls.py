@@ -21,7 +21,16 @@ from ninjacam.actions.event_calls import (
 from ninjacam.actions.events import EventChange, change_event, delete_event
 from ninjacam.auth import LocalOperator
 from ninjacam.core.errors import InvalidError
-from ninjacam.models import CallState, Camera, Event, EventCall, EventUpdate, Profile, ProfileOverride
+from ninjacam.models import (
+    CallState,
+    Camera,
+    Event,
+    EventCall,
+    EventUpdate,
+    Profile,
+    ProfileOverride,
+    Snapshot,
+)
 from ninjacam.models.profile import choose
 from ninjacam.queries.status import Status
 from ninjacam.testing.clock import FakeClock
@@ -105,13 +114,15 @@ def run_all(caller: EventCaller) -> int:
 def test_the_result_is_stored_once_and_announced(
     camera: Camera, status: Any, clock: FakeClock, caller: EventCaller, process: FakeProcess
 ) -> None:
-    event = requested(clock, data={"detections": 7}, box=[0.1, 0.2, 0.3, 0.4], label="car")
+    event = requested(clock, data={"detections": 7}, box=[0, 0, 1, 1], label="car")
+    Snapshot.objects.create(event_id=event.pk, slug="door", taken_ns=1, box=[0.1, 0.2, 0.3, 0.4])
     assert run_all(caller) == 1 and not caller.tick()
     event.refresh_from_db()
     assert event.data == {"detections": 7, "plates": {"texts": ["AB 12"]}}
     assert [row.kind for row in EventUpdate.objects.filter(event_id=event.pk)] == ["changed"]
     (question,) = process.questions
-    assert question["event"]["box"] == [0.1, 0.2, 0.3, 0.4] and question["event"]["label"] == "car"
+    assert question["event"]["box"] == [0.1, 0.2, 0.3, 0.4], "that of the image; the object has moved since"
+    assert question["event"]["label"] == "car"
     row = EventCall.objects.get()
     assert (row.state, row.due_ns, row.error, row.attempts) == (CallState.DONE, None, None, 1)
 
@@ -231,7 +242,7 @@ def test_a_killed_child_is_no_fault_once_and_then_pauses_only_this_processor(
     process.answers = [killed, killed]
     assert caller.tick() and caller.tick()
     row = EventCall.objects.get()
-    assert row.state == CallState.WAITING and "SIGKILL" in row.error["message"]
+    assert row.state == CallState.WAITING and row.error and "SIGKILL" in row.error["message"]
     assert row.due_ns == clock.wall_ns() + 2 * PAUSE_NS
     other = requested(clock, slug="yard")
     waiting = requested(clock)
@@ -255,6 +266,7 @@ def test_a_crash_makes_other_events_of_the_processor_wait(
     paused_ns = clock.wall_ns() + PAUSE_NS
     assert due == {first.pk: paused_ns, second.pk: paused_ns, other.pk: clock.wall_ns()}
     error = EventCall.objects.get(event_id=first.pk).error
+    assert error is not None
     assert error["traceback"] == "File x" and "SIGSEGV" in error["message"]
 
 
@@ -377,7 +389,7 @@ def test_too_many_waiting_events_are_an_error_that_users_see(
     for _ in range(3):
         event = requested(clock)
     row = EventCall.objects.get(event_id=event.pk)
-    assert row.state == CallState.FAILED and "too slow" in row.error["message"]
+    assert row.state == CallState.FAILED and row.error and "too slow" in row.error["message"]
     assert EventCall.objects.filter(state=CallState.WAITING).count() == 2
 
 

@@ -39,7 +39,7 @@ class FakeReader:
 def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
     made = FakeReader()
     made.shapes = []
-    monkeypatch.setattr(text, "Reader", lambda: made)
+    monkeypatch.setattr(text, "TextReader", lambda: made)
     return made
 
 
@@ -69,7 +69,7 @@ def test_only_the_object_is_read_unless_the_option_is_off_or_there_is_none(reade
 def test_a_pattern_keeps_the_matching_part(reader: FakeReader) -> None:
     reader.found = (FoundText("D  AB 1234 x", 0.9), FoundText("TAXI", 0.8), FoundText("", 0.9))
     assert read({"pattern": r"[A-Z]{2} ?\d{4}"}) == {"texts": ["AB 1234"], "scores": [0.9]}
-    assert read({"pattern": "x*"}) is None, "an empty match is no text"
+    assert read({"pattern": "x*"}) is None, "an empty match does not count"
 
 
 def test_a_pattern_that_takes_too_long_is_an_error(
@@ -85,7 +85,7 @@ def test_a_pattern_that_takes_too_long_is_an_error(
 @pytest.mark.parametrize("pattern", ["(", "x" * 201, "[z-a]"])
 def test_invalid_patterns_are_refused(pattern: str) -> None:
     with pytest.raises(ValidationError):
-        TextOptions(pattern=pattern)
+        TextOptions.model_validate({"pattern": pattern})
 
 
 def test_kinds_select_events(reader: FakeReader) -> None:
@@ -114,7 +114,7 @@ def test_a_missing_package_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch
     )
     assert not raised.value.traceback
     with pytest.raises(ConfigError):
-        text.Reader()
+        text.TextReader()
 
 
 @needs_rapidocr
