@@ -18,7 +18,7 @@ from ninjacam.core.errors import NinjacamError, ProcessorError
 from ninjacam.core.ready_made import is_ready_made
 from ninjacam.core.times import to_datetime
 from ninjacam.models import CallState, Camera, Event, EventCall, Snapshot
-from ninjacam.models.event_call import MAX_WAITING, UNKNOWN
+from ninjacam.models.event_call import LEASE_NS, MAX_WAITING, UNKNOWN
 from ninjacam.models.profile import find_active
 from ninjacam.models.snapshot import snapshot_path
 from ninjacam.queries.status import Status, read_status
@@ -27,15 +27,15 @@ logger = logging.getLogger("ninjacam.events")
 
 MAX_PER_EVENT = 8
 """Maximum number of processors that are called for one event, so that the event's data stays small."""
-LEASE_NS = 30 * 10**9
-"""If the jobs process is killed during a call, the call is repeated after this time."""
 RENEW_NS = 10 * 10**9
 MAX_ATTEMPTS = 3
 PAUSE_NS = 30 * 10**9
 """Nanoseconds until a call is repeated after its first failure. They double each time."""
 MAX_PAUSE_NS = 600 * 10**9
+RESTART_NS = 3 * 10**9
+"""Nanoseconds until the processors are looked for again, if no vision worker runs at present."""
 LOOK_AGAIN_NS = 60 * 10**9
-"""Nanoseconds until the processors are looked for again, if some modules are not loaded at present."""
+"""The same if a module does not load."""
 GIVE_UP_NS = 3600 * 10**9
 """Nanoseconds after the capture of a snapshot, after which processors that are still not loaded are not called."""
 MAX_PAIRS = 1000
@@ -173,7 +173,7 @@ class EventCaller:
             if status.is_code_complete:
                 self._held(call).delete()  # It was removed, or is switched off.
             else:
-                self._look_again(call, event)
+                self._look_again(call, event, status)
         elif call.attempts > MAX_ATTEMPTS:  # The jobs process has died during each of them.
             self._fail(
                 call, ProcessorError(f"The processor {call.processor!r} has ended its process too often.")
@@ -193,14 +193,15 @@ class EventCaller:
             if status.is_code_complete:
                 self._held(call).delete()
             else:
-                self._look_again(call, event)
+                self._look_again(call, event, status)
 
-    def _look_again(self, call: EventCall, event: Event) -> None:
+    def _look_again(self, call: EventCall, event: Event, status: Status) -> None:
         now_ns = self._clock.wall_ns()
         if event.snapshot_ns is None or now_ns > event.snapshot_ns + GIVE_UP_NS:
             self._held(call).delete()
         else:
-            self._held(call).update(due_ns=now_ns + LOOK_AGAIN_NS, attempts=0)
+            pause_ns = LOOK_AGAIN_NS if status.is_code_known else RESTART_NS
+            self._held(call).update(due_ns=now_ns + pause_ns, attempts=0)
 
     def _call(self, call: EventCall, event: Event, status: Status) -> None:
         pair = call.slug, call.processor

@@ -31,6 +31,7 @@ from ninjacam.models import (
     WebhookDelivery,
 )
 from ninjacam.models.event import PROCESSOR, Windows
+from ninjacam.models.event_call import LEASE_NS
 from ninjacam.models.event_call import MAX_AHEAD_NS as CALL_AHEAD_NS
 from ninjacam.models.ongoing import end_ongoing
 from ninjacam.models.profile import find_active
@@ -194,15 +195,20 @@ class DatabaseWanted:
             )
 
     def _has_due_rows(self) -> bool:
-        """Return whether the snapshot of an event, or the call of a processor for one, is due. Two index lookups."""
+        """Return whether the snapshot of an event is due, or the call of a processor for one is due or being made. Two
+        index lookups.
+        """
+        now_ns = self._clock.wall_ns()
         with connections[Snapshot.objects.db].cursor() as cursor:
             cursor.execute(*self._next_due)
-            found = zip(cursor.fetchone(), (SNAPSHOT_AHEAD_NS, CALL_AHEAD_NS), strict=True)
-        now_ns = self._clock.wall_ns()
-        return any(
-            due_ns is not None and (due_ns <= now_ns or due_ns > now_ns + ahead_ns)
-            for due_ns, ahead_ns in found
-        )
+            snapshot_ns, call_ns = cursor.fetchone()
+        for due_ns, soon_ns, ahead_ns in (
+            (snapshot_ns, 0, SNAPSHOT_AHEAD_NS),
+            (call_ns, LEASE_NS, CALL_AHEAD_NS),
+        ):
+            if due_ns is not None and (due_ns <= now_ns + soon_ns or due_ns > now_ns + ahead_ns):
+                return True
+        return False
 
 
 def _end_events(before: Iterable[CameraSpec], now: Iterable[CameraSpec]) -> None:

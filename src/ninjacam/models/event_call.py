@@ -14,6 +14,8 @@ MAX_AHEAD_NS = 900 * 10**9
 """No call is due later than this from now, unless the clock was set back."""
 MAX_WAITING = 1000
 """Maximum number of calls of one processor for one camera that wait. Further events are not examined."""
+LEASE_NS = 30 * 10**9
+"""If the process that makes a call is killed, the call is repeated after this time."""
 UNKNOWN = ""
 """Name in place of the processors, until these are known."""
 BATCH = 500

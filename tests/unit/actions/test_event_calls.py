@@ -11,10 +11,10 @@ from ninjacam.actions import event_calls
 from ninjacam.actions.event_call_process import CallProcessEndedError
 from ninjacam.actions.event_calls import (
     GIVE_UP_NS,
-    LEASE_NS,
     LOOK_AGAIN_NS,
     MAX_ATTEMPTS,
     PAUSE_NS,
+    RESTART_NS,
     EventCaller,
     request_event_calls,
 )
@@ -31,6 +31,7 @@ from ninjacam.models import (
     ProfileOverride,
     Snapshot,
 )
+from ninjacam.models.event_call import LEASE_NS
 from ninjacam.models.profile import choose
 from ninjacam.queries.status import Status
 from ninjacam.testing.clock import FakeClock
@@ -321,7 +322,7 @@ def test_processors_that_are_not_loaded_yet_are_called_later(
     assert names() == [""] and run_all(caller) == 1 and not process.questions
     status(PLATES)
     assert not caller.tick()
-    clock.advance(LOOK_AGAIN_NS / 1e9)
+    clock.advance(RESTART_NS / 1e9)
     assert run_all(caller) == 2 and names() == ["plates"]
     assert len(process.questions) == 1
 
