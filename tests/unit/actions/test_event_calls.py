@@ -413,5 +413,6 @@ def test_a_renamed_camera_keeps_its_calls(
     requested(clock)
     camera.slug = "front"
     camera.save()
+    assert EventCall.objects.get().slug == "front", "the page of the camera counts it"
     run_all(caller)
     assert process.questions[0]["event"]["camera"] == "front"

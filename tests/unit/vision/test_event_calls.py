@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam.core.errors import ConfigError, EncodeError, ViewNotFoundError
+from ninjacam.backtest.chain import find_chain
+from ninjacam.core.errors import ConfigError, EncodeError, InvalidError, ViewNotFoundError
 from ninjacam.core.event_calls import EventSnapshot, box_in_pixels
 from ninjacam.core.processors import Processor, ProcessorRegistry, Registration, processor
 from ninjacam.core.results import MAX_EVENT_DATA_BYTES, Result, to_event_data
@@ -177,6 +178,8 @@ def test_processors_of_events_have_no_view(code: ProcessorCode) -> None:
     with pytest.raises(ViewNotFoundError):
         resolve_chain(code.current, "plates", "gate")
     assert preceding_views(code.current, "later", "gate") == []
+    with pytest.raises(InvalidError, match="events instead of frames"):
+        find_chain(code.current, "plates", "gate")
 
 
 def test_one_that_does_not_load_has_no_view_either(code: ProcessorCode, tmp_path: Path) -> None:
