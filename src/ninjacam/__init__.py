@@ -8,6 +8,7 @@ Each name is imported when it is first used; import all other names from their m
 TYPE_CHECKING = False  # Type checkers treat it as typing's, which is not imported (see above).
 if TYPE_CHECKING:
     from ninjacam.core.annotations import Box, Keypoints, Line, Mask, Point, Polygon, Text
+    from ninjacam.core.event_calls import EventRecord, EventSnapshot
     from ninjacam.core.frames import Frame
     from ninjacam.core.processors import Processor, processor
     from ninjacam.core.results import Result
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Box",
+    "EventRecord",
+    "EventSnapshot",
     "Frame",
     "Keypoints",
     "Line",
@@ -38,6 +41,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Box": "core.annotations",
+    "EventRecord": "core.event_calls",
+    "EventSnapshot": "core.event_calls",
     "Frame": "core.frames",
     "Keypoints": "core.annotations",
     "Line": "core.annotations",

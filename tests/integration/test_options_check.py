@@ -59,8 +59,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def check(processor: str = "draw", timeout_s: float = 60, **values: Any) -> Any:
-    question = {"module": "ninjacam_data_cameras", "processor": processor, "values": values}
+def check(
+    processor: str = "draw", timeout_s: float = 60, module: str = "ninjacam_data_cameras", **values: Any
+) -> Any:
+    question = {"module": module, "processor": processor, "values": values}
     printed = run_module(
         "ninjacam.processes.options_check", json.dumps(question).encode(), timeout_s, bare=False
     )
@@ -75,6 +77,11 @@ def test_values_that_fit_are_returned_and_others_are_named(site: Path) -> None:
             "gone": "The processor has no such option.",
         },
     }
+
+
+def test_options_of_a_ready_made_processor_are_checked(site: Path) -> None:
+    answer = check("motion", module="ninjacam.processors.motion", min_area=0.5, end_after_s=-1)
+    assert answer["values"]["min_area"] == 0.5 and answer["problems"].keys() == {"end_after_s"}
 
 
 @pytest.mark.parametrize("text", ["exit", "segfault"])

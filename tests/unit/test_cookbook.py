@@ -4,8 +4,9 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import cv2
@@ -14,10 +15,11 @@ import pytest
 from django.core import mail
 from django.db import connection
 
-from ninjacam import Frame, Result, Zone, events
+from ninjacam import EventRecord, EventSnapshot, Frame, Result, Zone, events
 from ninjacam.core.annotations import Box
 from ninjacam.core.options import options_model_of
 from ninjacam.core.processors import ProcessorRegistry
+from ninjacam.core.results import to_event_data
 from ninjacam.models import Camera
 from ninjacam.testing import frame, run_processor
 
@@ -104,13 +106,13 @@ def detector(module: ModuleType) -> FakeDetector:
     return made
 
 
-def test_there_are_twelve_recipes_and_the_registry_accepts_all(module: ModuleType) -> None:
-    assert len(re.findall(r"^## \d+\. ", TEXT, re.MULTILINE)) == 12
+def test_there_are_thirteen_recipes_and_the_registry_accepts_all(module: ModuleType) -> None:
+    assert len(re.findall(r"^## \d+\. ", TEXT, re.MULTILINE)) == 13
     from ninjacam.core import processors
 
     assert {each.name for each in processors.registry} == {
         "motion_in_zones", "people_counter", "reader", "people", "private", "passages", "heat_map", "parking",
-        "timelapse", "loitering", "lamp", "gauge",
+        "timelapse", "loitering", "lamp", "gauge", "plates",
     }  # fmt: skip
 
 
@@ -295,3 +297,37 @@ def test_12_the_needle_is_read(module: ModuleType, value: float) -> None:
     zone = Zone("gauge", "zone", [(0.25, 0.125), (0.75, 0.125), (0.75, 0.875), (0.25, 0.875)])
     result = make(module.Gauge).process(still(image, zones=[zone]))
     assert result.values["value"] == pytest.approx(value, abs=0.1)
+
+
+def plate_snapshot() -> EventSnapshot:
+    image = np.full((720, 1280, 3), 90, np.uint8)
+    cv2.rectangle(image, (540, 370), (740, 420), (240, 240, 240), -1)
+    cv2.putText(image, "AB 1234 C", (556, 405), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (20, 20, 20), 2)
+    return EventSnapshot(image, box=(0.3, 0.4, 0.7, 0.7))
+
+
+def test_13_plates_of_events_are_read(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    class Engine:
+        def __call__(self, image: np.ndarray) -> Any:
+            shapes.append(image.shape)
+            texts = ("AB 1234", "TAXI") if len(shapes) == 1 else None
+            return SimpleNamespace(txts=texts, scores=texts and (0.97, 0.8))
+
+    fake = ModuleType("rapidocr")
+    vars(fake)["RapidOCR"] = Engine
+    monkeypatch.setitem(sys.modules, "rapidocr", fake)
+    plates, event = make(module.Plates), EventRecord(7, "gate", "car", "car", START)
+    stored = [to_event_data(plates.process_event(event, plate_snapshot())) for _ in range(2)]
+    assert stored == [{"texts": ["AB 1234", "TAXI"], "best": 0.97}, None]
+    assert shapes[0][1] < 800, "only the object"
+
+
+@pytest.mark.skipif(
+    find_spec("rapidocr") is None, reason="rapidocr is not installed: pip install 'ninjacam[text]'"
+)
+def test_13_plates_of_events_are_read_by_real_networks(module: ModuleType) -> None:
+    event = EventRecord(7, "gate", "car", "car", START)
+    stored = to_event_data(make(module.Plates).process_event(event, plate_snapshot()))
+    assert stored is not None and "AB1234C" in [text.replace(" ", "") for text in stored["texts"]]

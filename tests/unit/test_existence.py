@@ -19,6 +19,7 @@ from ninjacam.models import (
     CameraGrant,
     CameraZone,
     Event,
+    EventCall,
     Export,
     Profile,
     ProfileOverride,
@@ -66,6 +67,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
         size_bytes=1, codec="h264", width_px=640, height_px=360,
     )  # fmt: skip
     event = Event.objects.create(slug=SLUG, kind="motion", start_ns=now_ns - 10**10, source="user:root")
+    EventCall.objects.create(event_id=event.pk, slug=SLUG, processor="gold", due_ns=1)
     snapshot_path(event.pk).parent.mkdir(parents=True, exist_ok=True)
     snapshot_path(event.pk).write_bytes(b"image")
     export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
@@ -85,7 +87,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
 
 
 def remove_vault(run_dir: Path) -> None:
-    for model in (Camera, Segment, Event, Export):
+    for model in (Camera, Segment, Event, EventCall, Export):
         model._default_manager.filter(slug=SLUG).delete()
     path = run_dir / "status.json"
     status = json.loads(path.read_text())
@@ -164,6 +166,7 @@ def test_the_walk_finds_the_routes(vault: dict[str, Any], run_dir: Path, admin_u
     changed = {name for route, name in reading if ask(client, route, "GET", vault) != before[name]}
     assert changed >= {
         "list_cameras", "get_camera", "list_views", "list_camera_views", "list_grants", "list_recordings",
+        "list_event_processors",
         "get_recording", "get_timeline", "list_events", "get_event", "get_event_snapshot", "list_exports", "get_export",
         "list_annotations", "list_zones", "get_zone", "GET cameras/<slug:slug>/zones/",
         "GET ", "GET cameras/<slug:slug>/", "GET cameras/<slug:slug>/edit/",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam import Box, Processor, events
+from ninjacam import Box, EventRecord, EventSnapshot, Processor, events
 from ninjacam.core.processors import FunctionProcessor, ProcessorRegistry
 from ninjacam.testing import frame
-from ninjacam.vision.calling import call_processor, close_processor, new_processor
+from ninjacam.vision.calling import call_event_processor, call_processor, close_processor, new_processor
 
 ROOT = Path(__file__).parents[2]
 MODELS, MEDIA = ROOT.parent / "shared" / "models", ROOT.parent / "shared" / "media"
@@ -69,7 +70,7 @@ def test_each_processor_works_on_real_frames(registry: ProcessorRegistry, create
     names = {entry.name for entry in registry}
     drawers = {"edges", "outlines", "clock"}
     annotators = {"motion", "brightest", "brightness", "doorbell", "movement", "intruders", "dark"}
-    assert names == drawers | annotators | {"faces", "blurred"}
+    assert names == drawers | annotators | {"faces", "blurred", "labels"}
     for name in drawers | annotators:
         for returned in run(registry, name, pictures()):
             assert returned.image.dtype == np.uint8
@@ -90,6 +91,19 @@ def test_moving_things_are_blurred_and_the_rest_is_not(registry: ProcessorRegist
     shown = call_processor(made, "blurred", frame(moving, results={"movement": found}), with_image=True).image
     assert shown[110:150, 210:250].std() < 10 < moving[110:150, 210:250].std()
     assert (shown[:80] == moving[:80]).all()
+
+
+@pytest.mark.usefixtures("module")
+def test_the_code_on_the_object_of_an_event_is_read(registry: ProcessorRegistry) -> None:
+    code = cv2.resize(cv2.QRCodeEncoder.create().encode("parcel 17"), None, fx=6, fy=6, interpolation=0)
+    image = np.full((720, 1280, 3), 255, np.uint8)
+    image[300 : 300 + len(code), 400 : 400 + len(code)] = code[..., None]
+    entry = registry.get("labels")
+    assert entry is not None and not entry.has_view
+    made = new_processor(entry, "gate").processor
+    event = EventRecord(7, "gate", "parcel", "", datetime(2026, 12, 1, tzinfo=UTC))
+    for box, expected in (((0.3, 0.4, 0.45, 0.65), {"text": "parcel 17"}), ((0.7, 0.1, 0.9, 0.3), None)):
+        assert call_event_processor(made, "labels", event, EventSnapshot(image, box=box)) == expected
 
 
 @pytest.mark.usefixtures("module")

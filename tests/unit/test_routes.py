@@ -107,8 +107,8 @@ OF_PROCESSORS = {"get_processor_options", "update_processor_options", "get_view_
 """Operations that need a processor reported by the engine: tests/unit/api/test_processor_options.py."""
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
-    "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings", "get_timeline",
-    "list_events", "mark_events_seen", "list_exports", "list_zones", "get_zone",
+    "list_event_processors", "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings",
+    "get_timeline", "list_events", "mark_events_seen", "list_exports", "list_zones", "get_zone",
 }  # fmt: skip
 STRANGER_MAY = {
     "get_me", "list_cameras", "list_streams", "list_views", "list_processors", "list_tokens", "create_token",

@@ -23,7 +23,18 @@ from ninjacam.core.errors import (
     NotFoundError,
 )
 from ninjacam.core.streams import MAIN
-from ninjacam.models import Camera, CameraGrant, Event, Export, Role, Segment, Snapshot, Stream, archive
+from ninjacam.models import (
+    Camera,
+    CameraGrant,
+    Event,
+    EventCall,
+    Export,
+    Role,
+    Segment,
+    Snapshot,
+    Stream,
+    archive,
+)
 from ninjacam.models.foreign_keys import lock_for_deletion
 from ninjacam.models.ongoing import end_of_camera
 from ninjacam.queries.cameras import find_camera
@@ -233,6 +244,7 @@ def _delete_left(slug: str) -> int:
             _unlink(export.path(config.exports_dir))
         export.delete()
     Event.objects.filter(slug=slug).delete()
+    EventCall.objects.filter(slug=slug).delete()
     transaction.on_commit(Snapshot.objects.filter(slug=slug).sweep_events)
     if slug:
         remove_empty(config.recordings_dir / slug)

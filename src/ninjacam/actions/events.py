@@ -24,7 +24,7 @@ from ninjacam.core.json_values import MAX_DEPTH, is_plain
 from ninjacam.core.rates import RateLimit
 from ninjacam.core.sightings import Sighting
 from ninjacam.engine.events import RULES
-from ninjacam.models import ApiToken, Camera, Event, Role, SeenEvent
+from ninjacam.models import ApiToken, Camera, Event, EventCall, Role, SeenEvent
 from ninjacam.models.event import ENGINE, MAX_LENGTH_NS
 from ninjacam.models.outbox import note_begun, note_changed
 from ninjacam.models.snapshot import remove_snapshots
@@ -131,12 +131,30 @@ def change_event(slug: str, change: EventChange) -> bool:
         if change.label is not None:
             changes["label"] = change.label
         if change.data:
-            changes["data"] = _checked({**event.data, **change.data})
+            results = EventCall.objects.result_names(event.pk) - change.data.keys()
+            own = {name: value for name, value in event.data.items() if name not in results}
+            checked = _checked({**own, **change.data})
+            changes["data"] = {**checked, **{name: event.data[name] for name in results & event.data.keys()}}
         if change.end_ns is not None:
             latest_ns = event.start_ns + MAX_LENGTH_NS
             changes["end_ns"] = min(max(change.end_ns, event.start_ns), latest_ns)
         _write_changes(event, changes)
     return True
+
+
+def store_result(event_id: int, processor: str, result: dict[str, Any] | None, *, replaces: bool) -> None:
+    """Store the result of a processor (`to_event_data`) in the data of an event, under its name. Call it in a
+    transaction.
+
+    `replaces`: whether the data has an earlier result of it, which None removes.
+    """
+    event = Event.objects.select_for_update().filter(pk=event_id).first()
+    if event is None or (result is None and not replaces):
+        return
+    data = {name: value for name, value in event.data.items() if name != processor}
+    if result is not None:
+        data[processor] = result
+    _write_changes(event, {"data": data})
 
 
 def _write_changes(event: Event, changes: dict[str, Any]) -> None:
@@ -259,6 +277,7 @@ def delete_event(actor: Actor, event: Event) -> None:
         raise ConflictError(_("The event is still ongoing. Delete it after it has ended."))
     pk = event.pk
     event.delete()
+    EventCall.objects.forget([pk])
     transaction.on_commit(partial(remove_snapshots, [pk]))
     record(actor, "event.delete", event.slug, event=pk, kind=event.kind)
 

@@ -18,6 +18,7 @@ from ninjacam.models import (
     CameraZone,
     DeliveryState,
     Event,
+    EventCall,
     Export,
     Profile,
     ProfileChoice,
@@ -30,6 +31,8 @@ from ninjacam.models import (
     WebhookDelivery,
 )
 from ninjacam.models.event import PROCESSOR, Windows
+from ninjacam.models.event_call import LEASE_NS
+from ninjacam.models.event_call import MAX_AHEAD_NS as CALL_AHEAD_NS
 from ninjacam.models.ongoing import end_ongoing
 from ninjacam.models.profile import find_active
 from ninjacam.models.snapshot import MAX_AHEAD_NS as SNAPSHOT_AHEAD_NS
@@ -80,8 +83,12 @@ class DatabaseWanted:
         webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first[0])
         rules = Rule.objects.filter(enabled=True).order_by().values_list(first[1])
         self._next_deliveries = webhooks.union(rules, all=True).query.sql_with_params()
-        due = Snapshot.objects.exclude(due_ns=None).order_by("due_ns").values_list("due_ns")[:1]
-        self._next_snapshot = due.query.sql_with_params()
+        due = [
+            model._base_manager.exclude(due_ns=None).order_by("due_ns").values_list("due_ns")[:1]
+            for model in (Snapshot, EventCall)
+        ]
+        (snapshot, of_snapshot), (call, of_call) = (each.query.sql_with_params() for each in due)
+        self._next_due = f"SELECT ({snapshot}), ({call})", (*of_snapshot, *of_call)
         self._rows: list[tuple[Any, ...]] | None = None
         """The rows from which `_specs` was built; None: it also depends on the time or on events, so it is rebuilt
         each time."""
@@ -166,10 +173,10 @@ class DatabaseWanted:
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
-        """Return whether the jobs process is needed: exports are waiting or running, or deliveries or snapshots are
-        due, now or recently, or expired exports must be removed."""
+        """Return whether the jobs process is needed: exports are waiting or running, or deliveries, snapshots or
+        calls of processors for events are due, now or recently, or expired exports must be removed."""
         now_ns = self._clock.monotonic_ns()
-        is_active = _has_row(self._active_export) or self._has_deliveries() or self._has_snapshots()
+        is_active = _has_row(self._active_export) or self._has_deliveries() or self._has_due_rows()
         if not is_active and now_ns >= self._clean_ns:
             self._clean_ns = now_ns + CLEAN_EVERY_NS
             is_active = _has_row(self._any_export) or _has_files(self._exports_dir)
@@ -187,13 +194,21 @@ class DatabaseWanted:
                 for (next_ns,) in cursor.fetchall()
             )
 
-    def _has_snapshots(self) -> bool:
-        """Return whether the snapshot of an event is due. One index lookup."""
-        with connections[Snapshot.objects.db].cursor() as cursor:
-            cursor.execute(*self._next_snapshot)
-            row = cursor.fetchone()
+    def _has_due_rows(self) -> bool:
+        """Return whether the snapshot of an event is due, or the call of a processor for one is due or being made. Two
+        index lookups.
+        """
         now_ns = self._clock.wall_ns()
-        return row is not None and (row[0] <= now_ns or row[0] > now_ns + SNAPSHOT_AHEAD_NS)
+        with connections[Snapshot.objects.db].cursor() as cursor:
+            cursor.execute(*self._next_due)
+            snapshot_ns, call_ns = cursor.fetchone()
+        for due_ns, soon_ns, ahead_ns in (
+            (snapshot_ns, 0, SNAPSHOT_AHEAD_NS),
+            (call_ns, LEASE_NS, CALL_AHEAD_NS),
+        ):
+            if due_ns is not None and (due_ns <= now_ns + soon_ns or due_ns > now_ns + ahead_ns):
+                return True
+        return False
 
 
 def _end_events(before: Iterable[CameraSpec], now: Iterable[CameraSpec]) -> None:

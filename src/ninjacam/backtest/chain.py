@@ -67,6 +67,10 @@ def find_chain(current: Processors, name: str, camera: str) -> list[Registration
     if entry is None:
         known = ", ".join(sorted(current)) or "none; see docs/processors.md"
         raise InvalidError.of("processor", f"No processor “{name}”. There are: {known}.")
+    if isinstance(entry, Registration) and not entry.has_view:
+        raise InvalidError.of(
+            "processor", f"The processor “{name}” receives events instead of frames. Call its process_event."
+        )
     if isinstance(entry, Registration) and not entry.applies_to(camera):
         raise InvalidError.of(
             "camera", f"The processor “{name}” is not for the camera “{camera}”. Specify one of its cameras."

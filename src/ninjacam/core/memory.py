@@ -1,6 +1,8 @@
-"""Tuning of the C library's allocator. Does nothing unless the C library is glibc."""
+"""The memory of processes, and tuning of the C library's allocator, which does nothing unless it is glibc."""
 
 import ctypes
+import os
+from pathlib import Path
 from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -31,3 +33,21 @@ def keep_freed_frames() -> None:
 def give_back_freed() -> None:
     """Return free memory to the kernel. Call it before the process becomes idle. Takes milliseconds."""
     _glibc("malloc_trim")(0)
+
+
+def host_memory_bytes() -> int:
+    """Memory of the machine, or of the container if that is less."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdigit() else machine
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """Return the memory of a process, of this one by default; 0 if it has ended or there is no /proc."""
+    try:
+        return int(Path(f"/proc/{pid or 'self'}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0

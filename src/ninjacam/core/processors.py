@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args, overload
 
 from ninjacam.core.errors import ConfigError
+from ninjacam.core.event_calls import EventRecord, EventSnapshot
 from ninjacam.core.frames import Frame
 from ninjacam.core.options import OptionsModel, options_model_of, schema_of
 from ninjacam.core.processor_states import load_state, save_state
@@ -24,9 +25,10 @@ ProcessorFunction: TypeAlias = Callable[..., Any]
 """Called with a Frame and, if it has the parameter `options`, with its options."""
 MAX_FPS = 240.0
 MAX_WARM_UP_S = 600.0
-When: TypeAlias = Literal["watched", "recorded", "motion", "always"]
+When: TypeAlias = Literal["watched", "recorded", "motion", "always", "events"]
 """When a processor runs: while its view has viewers; also while the camera is recorded; during motion;
-always."""
+always; once for each snapshot of an event, without a view."""
+Names: TypeAlias = str | list[str] | tuple[str, ...]
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -67,6 +69,15 @@ class Processor:
         """Return an image, annotations, both or None, as described at `processor`. Called once per frame."""
         raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
 
+    def process_event(self, event: EventRecord, snapshot: EventSnapshot) -> Any:
+        """Return a `Result` with data and values, a dictionary, or None. Called instead of `process` if the processor
+        has `when="events"`, for each snapshot of an event. May take up to 30 s.
+
+        The result is stored in the event's data under the name of the processor. The result for a better snapshot
+        replaces it, and after a crash the call is repeated.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define process_event(event, snapshot).")
+
     def load_state(self) -> Any:
         """Return the state that an earlier instance for this camera saved; None if there is none. May block: call it in
         `setup`.
@@ -99,6 +110,9 @@ class FunctionProcessor(Processor):
 
     def process(self, frame: Frame) -> Any:
         return self._call(frame)
+
+    def process_event(self, event: EventRecord, snapshot: EventSnapshot) -> Any:
+        return self._call(event, snapshot)
 
 
 class FairLock:
@@ -158,7 +172,8 @@ class Registration:
     different cameras, which share its globals; None for a class. `width_px`: required width of frames; 0:
     that of `main`. `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of
     frames per second; 0: all. `warm_up_s`: see `processor`; None: unknown. `options`: its options model, and
-    `options_schema` the model's JSON Schema; None: no options.
+    `options_schema` the model's JSON Schema; None: no options. `kinds`, `labels`: of the events that it receives;
+    empty: all.
     """
 
     name: str
@@ -177,6 +192,13 @@ class Registration:
     warm_up_s: float | None = None
     options: type[OptionsModel] | None = None
     options_schema: dict[str, Any] | None = None
+    kinds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def has_view(self) -> bool:
+        """Return whether it receives frames. Otherwise, it receives events."""
+        return self.when != "events"
 
     def applies_to(self, camera: str) -> bool:
         return any(fnmatchcase(camera, pattern) for pattern in self.cameras)
@@ -227,6 +249,22 @@ registry = ProcessorRegistry()
 Definition = TypeVar("Definition", bound=ProcessorFunction | type[Processor])
 
 
+def _check_frames(width_px: Any, fps: Any, after: str, *, every_frame: bool) -> None:
+    """Raises: ConfigError: the settings of the frames that a processor receives are invalid."""
+    if not isinstance(width_px, int) or width_px < 0:
+        raise ConfigError(f"The width of a processor must be a number of pixels, not {width_px!r}.")
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 <= fps <= MAX_FPS:
+        raise ConfigError(
+            f"The frame rate of a processor must be a number from 0 to {MAX_FPS:g}, not {fps!r}."
+        )
+    if after and width_px:
+        raise ConfigError(f"Remove width_px: this processor gets the frames of the processor {after!r}.")
+    if every_frame and not after:
+        raise ConfigError(
+            "Remove every_frame, or specify with after=... which processor this one runs after."
+        )
+
+
 def _check_warm_up(warm_up_s: Any) -> None:
     """Raises: ConfigError."""
     if warm_up_s is None:
@@ -238,6 +276,20 @@ def _check_warm_up(warm_up_s: Any) -> None:
         )
 
 
+def _check_class(definition: type[Any], when: When) -> None:
+    """Raises: ConfigError."""
+    if not issubclass(definition, Processor):
+        raise ConfigError(
+            f"Derive the class {definition.__name__} from ninjacam.Processor and define process(frame)."
+        )
+    if when == "events" and definition.process_event is Processor.process_event:
+        raise ConfigError(f"Define process_event(event, snapshot) in the class {definition.__name__}.")
+
+
+def _names(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 @overload
 def processor(definition: Definition, /) -> Definition: ...
 @overload
@@ -245,7 +297,7 @@ def processor(
     name: str | None = None,
     /,
     *,
-    cameras: str | list[str] | tuple[str, ...] = "*",
+    cameras: Names = "*",
     record: bool = False,
     width_px: int = 0,
     fps: float = 0,
@@ -253,6 +305,8 @@ def processor(
     after: str = "",
     every_frame: bool = False,
     warm_up_s: float | None = None,
+    kinds: Names = (),
+    labels: Names = (),
 ) -> Callable[[Definition], Definition]: ...
 
 
@@ -260,7 +314,7 @@ def processor(
     name_or_definition: Any = None,
     /,
     *,
-    cameras: str | list[str] | tuple[str, ...] = "*",
+    cameras: Names = "*",
     record: bool = False,
     width_px: int = 0,
     fps: float = 0,
@@ -268,6 +322,8 @@ def processor(
     after: str = "",
     every_frame: bool = False,
     warm_up_s: float | None = None,
+    kinds: Names = (),
+    labels: Names = (),
 ) -> Any:
     """Make a function, or a subclass of `Processor`, a view of cameras.
 
@@ -292,7 +348,11 @@ def processor(
     `fps`: the maximum number of frames per second that it receives. 0: all frames.
     `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it also runs
     without viewers, for example to create events. "motion": it runs during motion, and otherwise for a frame every
-    10 s; `frame.motion` contains the moving areas. For a camera that sleeps, the last two are the same as "watched".
+    10 s; `frame.motion` contains the moving areas. For a camera that sleeps, these two are the same as
+    "watched". "events": it has no view. It is called with each event that has a snapshot, and with the snapshot:
+    `process_event(event, snapshot)` of a class, or a function (event, snapshot). It runs in another process, and may
+    take 30 s.
+    `kinds`, `labels`: of the events that it receives. Empty: all.
     `after`: the name of another processor. This one receives the same frames afterwards, in its own thread, with the
     other's latest results in `frame.results`. `every_frame`: it also receives the frames that the other one skipped
     because of its `fps`.
@@ -310,38 +370,30 @@ def processor(
     Raises: ConfigError: the name is malformed or taken, the width or the frame rate is not a number, the options are
     not a pydantic model, or a class is not a subclass of `Processor`.
     """
-    if not isinstance(width_px, int) or width_px < 0:
-        raise ConfigError(f"The width of a processor must be a number of pixels, not {width_px!r}.")
-    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 <= fps <= MAX_FPS:
-        raise ConfigError(
-            f"The frame rate of a processor must be a number from 0 to {MAX_FPS:g}, not {fps!r}."
-        )
-    if after and width_px:
-        raise ConfigError(f"Remove width_px: this processor gets the frames of the processor {after!r}.")
-    if every_frame and not after:
-        raise ConfigError(
-            "Remove every_frame, or specify with after=... which processor this one runs after."
-        )
+    _check_frames(width_px, fps, after, every_frame=every_frame)
     _check_warm_up(warm_up_s)
     if when not in get_args(When):
         raise ConfigError(
-            f"Unknown time to run a processor {when!r}. Use watched, recorded, motion or always."
+            f"Unknown time to run a processor {when!r}. Use watched, recorded, motion, always or events."
         )
-    patterns = (cameras,) if isinstance(cameras, str) else tuple(cameras)
+    if when == "events" and (record or width_px or fps or after or warm_up_s is not None):
+        raise ConfigError(
+            'A processor with when="events" receives no frames. Remove record, width_px, fps, after and warm_up_s.'
+        )
+    if (kinds or labels) and when != "events":
+        raise ConfigError('Remove kinds and labels: only a processor with when="events" receives events.')
 
     def register(definition: Any, name: str | None = None) -> Any:
         own_name = str(getattr(definition, "__name__", ""))
         is_class = isinstance(definition, type)
-        if is_class and not issubclass(definition, Processor):
-            raise ConfigError(
-                f"Derive the class {own_name} from ninjacam.Processor and define process(frame)."
-            )
+        if is_class:
+            _check_class(definition, when)
         model = options_model_of(definition)
         registry.add(
             Registration(
                 name=name or (_WORD_STARTS.sub("_", own_name).lower() if is_class else own_name),
                 make=definition if is_class else partial(FunctionProcessor, definition),
-                cameras=patterns,
+                cameras=_names(cameras),
                 module=getattr(definition, "__module__", ""),
                 description=(definition.__doc__ or "").strip().partition("\n")[0],
                 record=record or when == "recorded",
@@ -355,6 +407,8 @@ def processor(
                 warm_up_s=warm_up_s,
                 options=model,
                 options_schema=None if model is None else schema_of(model),
+                kinds=_names(kinds),
+                labels=_names(labels),
             )
         )
         return definition

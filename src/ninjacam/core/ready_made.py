@@ -10,6 +10,7 @@ READY_MADE = {
     "tampering": "Events when the camera is moved or out of focus. Not for cameras that turn.",
     "clock": "The image with date, time and the name of the camera.",
     "occupancy": "How many objects are in each zone, and which ones loiter. Needs “objects”.",
+    "text": "Texts and number plates in the snapshots of events. Needs the extra “text”.",
 }
 """Name -> description."""
 PACKAGE = "ninjacam.processors"

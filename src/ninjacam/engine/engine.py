@@ -318,6 +318,7 @@ class Engine:
         views: Json = {}
         processors: list[Json] = []
         modules: list[Json] = []
+        is_code_known = False
         scenes: Json = {}
         for child in self._children.values():
             kind = KINDS[child.kind]
@@ -327,6 +328,7 @@ class Engine:
                 views.update(child.report.get("views", {}))
                 scenes.update(child.report.get("scenes", {}))
                 processors = child.report.get("processors", processors)
+                is_code_known |= "processors" in child.report
                 modules = child.report.get("modules", modules)
         statuses = {
             spec.slug: _camera_status(spec, cameras.get(spec.slug), self._capture_errors.get(spec.slug))
@@ -338,6 +340,7 @@ class Engine:
             "engine_pid": os.getpid(),
             "cameras": statuses,
             "processors": processors,
+            "is_code_known": is_code_known,
             "modules": modules,
             "views": views,
             "recordings": self._recordings_status(),

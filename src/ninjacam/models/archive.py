@@ -47,6 +47,7 @@ def set_aside(slug: str, is_camera: Callable[[str], bool]) -> str:
 def move(old: str, new: str) -> None:
     """Rename recordings, events and exports. The directory is renamed when the transaction is committed."""
     from ninjacam.models.event import Event
+    from ninjacam.models.event_call import EventCall
     from ninjacam.models.export import Export
     from ninjacam.models.ongoing import end_of_camera
     from ninjacam.models.segment import Segment
@@ -59,6 +60,7 @@ def move(old: str, new: str) -> None:
         end_of_camera(old)
         Event.objects.filter(slug=old).update(slug=new)
         Snapshot.objects.filter(slug=old).update(slug=new)
+        EventCall.objects.filter(slug=old).update(slug=new)
         Export.objects.filter(slug=old).update(slug=new)
         root = get_settings().recordings_dir
         transaction.on_commit(lambda: _move_directory(root, old, new))

@@ -1,6 +1,7 @@
 """Snapshots of events: the best image of each, as a JPEG file that outlives the recording it was taken from.
 
-`<data>/snapshots/<event id // 1000>/<event id>.jpg`. A file is deleted with its event. Not here: taking them
+`<data>/snapshots/<event id // 1000>/<event id>.jpg`, and `<event id>.crop.jpg` with the object only, if it
+has one. Files are deleted with their event. Not here: taking them
 (`ninjacam.actions.snapshots`).
 """
 
@@ -32,6 +33,11 @@ UNFINISHED = ".part"
 
 def snapshot_path(event_id: int) -> Path:
     return get_settings().snapshots_dir / str(event_id // PER_DIRECTORY) / f"{event_id}.jpg"
+
+
+def crop_path(event_id: int) -> Path:
+    """Return the file with the object only."""
+    return snapshot_path(event_id).with_suffix(".crop.jpg")
 
 
 class SnapshotQuerySet(models.QuerySet["Snapshot"]):
@@ -84,7 +90,8 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
 
 class Snapshot(models.Model):
     """`due_ns`: when it is taken, again if there is one already; None: not any more. `taken_ns`: capture time of the
-    stored image; None: there is none.
+    stored image; None: there is none. `box`: of the object in that image, in fractions; None: no object. That of
+    the event may be of a later moment. `size_bytes`: of both files.
     """
 
     event_id = models.BigIntegerField(_("event"), primary_key=True)
@@ -92,6 +99,7 @@ class Snapshot(models.Model):
     due_ns = models.BigIntegerField(null=True)
     taken_ns = models.BigIntegerField(null=True)
     size_bytes = models.BigIntegerField(default=0)
+    box = models.JSONField(null=True)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -131,10 +139,10 @@ def remove_snapshots(event_ids: Collection[int]) -> None:
 
 def _unlink(event_ids: Collection[int]) -> None:
     for event_id in event_ids:
-        path = snapshot_path(event_id)
+        path, crop = snapshot_path(event_id), crop_path(event_id)
         try:
-            path.unlink(missing_ok=True)
-            path.with_suffix(UNFINISHED).unlink(missing_ok=True)
+            for each in (path, path.with_suffix(UNFINISHED), crop, crop.with_suffix(UNFINISHED)):
+                each.unlink(missing_ok=True)
         except OSError as exc:  # `sweep` tries again, because no row knows the file.
             logger.warning("the snapshot of event %d cannot be deleted: %s", event_id, exc.strerror)
 
@@ -144,7 +152,11 @@ def _iter_files() -> Iterator[list[int]]:
     root = get_settings().snapshots_dir
     for directory in root.iterdir() if root.is_dir() else ():
         if directory.name.isdecimal() and directory.is_dir():
-            names = {path.stem for path in directory.iterdir() if path.suffix in (".jpg", UNFINISHED)}
+            names = {
+                path.stem.removesuffix(".crop")
+                for path in directory.iterdir()
+                if path.suffix in (".jpg", UNFINISHED)
+            }
             yield [
                 int(name) for name in sorted(names) if name.isdecimal() and name == str(int(name))
                 and int(name) // PER_DIRECTORY == int(directory.name)

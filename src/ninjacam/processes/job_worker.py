@@ -1,5 +1,5 @@
 """`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process, takes snapshots of
-events, sends webhooks, and carries out rules.
+events, has processors called for them, sends webhooks, and carries out rules.
 
 Started only by the engine.
 """
@@ -60,14 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         threading.Thread(
             target=_take_snapshots, args=(stop, child.stop.set), name="snapshots", daemon=True
         ).start()
-        for each in (thread, courier):
+        caller = threading.Thread(
+            target=_call_processors, args=(stop, child.stop.set), name="event-calls", daemon=True
+        )
+        for each in (thread, courier, caller):
             each.start()
         try:
             await child.run()
         finally:
             stop.set()
             courier_stop.set()
-            await asyncio.gather(*(asyncio.to_thread(each.join, STOP_S) for each in (thread, courier)))
+            await asyncio.gather(
+                *(asyncio.to_thread(each.join, STOP_S) for each in (thread, courier, caller))
+            )
 
     gc.freeze()
     run_loop(run)
@@ -103,6 +108,26 @@ def _take_snapshots(stop: threading.Event, on_end: Callable[[], None]) -> None:
                 connections.close_all()
                 was_due = False
     finally:
+        connections.close_all()
+        on_end()  # As in `_work`.
+
+
+def _call_processors(stop: threading.Event, on_end: Callable[[], None]) -> None:
+    from django.db import DatabaseError, connections
+
+    from ninjacam.actions.event_calls import EventCaller
+
+    caller = EventCaller(must_stop=stop.is_set)
+    was_due = False
+    try:
+        while not stop.wait(0 if was_due else IDLE_EVERY_S):
+            try:
+                was_due = caller.tick()
+            except DatabaseError:  # The thread of the exports logs it.
+                connections.close_all()
+                was_due = False
+    finally:
+        caller.close()
         connections.close_all()
         on_end()  # As in `_work`.
 

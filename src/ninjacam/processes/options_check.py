@@ -43,6 +43,7 @@ def _check(question: dict[str, Any]) -> dict[str, Any]:
     from ninjacam import events
     from ninjacam.conf import get_settings
     from ninjacam.core.options import fit_options
+    from ninjacam.core.ready_made import is_ready_made
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.code import ProcessorCode
 
@@ -50,6 +51,8 @@ def _check(question: dict[str, Any]) -> dict[str, Any]:
     code = ProcessorCode(
         [file for file in processor_modules(get_settings()) if file.name == question["module"]]
     )
+    if is_ready_made(question["module"]):
+        code.set_ready_made({question["processor"]: ["*"]})
     code.refresh()
     entry = code.current.get(question["processor"])
     if isinstance(entry, ProcessorError):

@@ -1,6 +1,5 @@
 """The ready-made processor `codes`: one event when a QR code, a barcode or a marker appears."""
 
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from ninjacam import Frame, Polygon, Processor, events, processor
+from ninjacam.processors.plain_text import clean
 from ninjacam.tracking.capture_clock import CaptureClock
 
 MAX_WIDTH_PX = 1920
@@ -18,7 +18,7 @@ MAX_CODES = 32
 """Maximum number of codes of one frame."""
 MAX_SEEN = 256
 """Maximum number of codes that are remembered as present."""
-MAX_LABEL_CHARS, MAX_TEXT_CHARS = 200, 300
+MAX_LABEL_CHARS = 200
 DICTIONARIES = {
     "4x4": cv2.aruco.DICT_4X4_50,
     "5x5": cv2.aruco.DICT_5X5_100,
@@ -124,15 +124,6 @@ def _named(name: str, texts: list[Any], corners: Any) -> Iterator[Code]:
         cleaned = clean(text if isinstance(text, str) else text.decode(errors="replace"))
         if cleaned:
             yield Code(name, cleaned, np.asarray(points, np.float64).reshape(-1, 2))
-
-
-def clean(text: str) -> str:
-    """Return the text with at most 300 characters, without control characters, line breaks and directions."""
-    spaced = "".join(
-        " " if unicodedata.category(each)[0] == "C" or unicodedata.category(each) in ("Zl", "Zp") else each
-        for each in text[:MAX_TEXT_CHARS]
-    )
-    return spaced.strip()
 
 
 def _counts(code: Code, frame: Frame) -> bool:

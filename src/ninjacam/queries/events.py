@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from ninjacam.auth import Actor, Principal
@@ -44,7 +44,7 @@ class EventFilter:
         if self.colors:
             found = found.of_colors(self.colors)
         if self.unseen_by is not None:
-            seen = SeenEvent.objects.filter(event=OuterRef("pk"), user_id=self.unseen_by.pk)
+            seen = SeenEvent.objects.filter(Q(user_id=self.unseen_by.pk), event=OuterRef("pk"))
             found = found.filter(~Exists(seen))
         return found
 

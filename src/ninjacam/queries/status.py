@@ -35,6 +35,7 @@ class Status:
     cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     processors: tuple[Mapping[str, Any], ...] = ()
     modules: tuple[Mapping[str, Any], ...] = ()
+    is_code_known: bool = False
     views: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     processes: tuple[Mapping[str, Any], ...] = ()
     recordings: Mapping[str, Any] = field(default_factory=dict)
@@ -52,6 +53,12 @@ class Status:
         report = {"state": CameraState.CONNECTING.value, **self.cameras.get(camera.slug, {})}
         return report if details else {**report, "error": for_viewers(report.get("error"))}
 
+    @property
+    def is_code_complete(self) -> bool:
+        """Return whether `processors` has all of them: a vision worker runs, and has loaded all modules."""
+        is_known = self.engine_running and self.is_code_known
+        return is_known and not any(module.get("error") for module in self.modules)
+
     def processors_of(self, slug: str) -> list[Mapping[str, Any]]:
         return [
             processor
@@ -64,8 +71,8 @@ class Status:
         return " ".join(str(each["name"]) for each in self.processors_of(slug) if each.get("record")) or None
 
     def views_of(self, slug: str) -> list[Mapping[str, Any]]:
-        """Return a camera's processors. Those that currently fail to load have only a name."""
-        processors = self.processors_of(slug)
+        """Return a camera's processors that make views. Those that currently fail to load have only a name."""
+        processors = [each for each in self.processors_of(slug) if each.get("when") != "events"]
         lost = self.views.get(slug, {}).keys() - {"", *(processor["name"] for processor in processors)}
         return [*processors, *({"name": name} for name in sorted(lost))]
 
@@ -96,6 +103,7 @@ class StatusReader:
             cameras=report.get("cameras", {}),
             processors=tuple(report.get("processors", ())),
             modules=tuple(report.get("modules", ())),
+            is_code_known=bool(report.get("is_code_known")),
             views=report.get("views", {}),
             processes=tuple(report.get("processes", ())),
             recordings=report.get("recordings", {}),

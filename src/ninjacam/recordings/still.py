@@ -2,15 +2,15 @@
 
 A separate process, because a decoder in C reads camera data. Reads lines of `StillPlace.as_dict()` as JSON from
 standard input, with "width_px" (0: as recorded) and "box" (null, or the edges of an object in fractions of the image);
-responds to each with a line {"at_ns", "size_bytes", "colors"} and the JPEG, with size 0 if there is none. "colors" are
-those of the object.
+responds to each with a line {"at_ns", "size_bytes", "colors", "crop_bytes"}, the JPEG, with size 0 if there is none,
+and the JPEG of the object with a margin, with size 0 if there is no box. "colors" are those of the object.
 """
 
 import contextlib
 import json
 import sys
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -18,6 +18,7 @@ import cv2
 from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.colors import Color
 from ninjacam.core.errors import DecodeError
+from ninjacam.core.event_calls import CROP_MARGIN, box_in_pixels
 from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.core.packets import VIDEO_CLOCK_HZ
 from ninjacam.recordings.frame_lookup import StillPlace
@@ -30,10 +31,17 @@ QUALITY = 85
 Box = tuple[float, float, float, float]
 
 
-def decode_still(
-    place: StillPlace, *, width_px: int = 0, box: Box | None = None
-) -> tuple[int, bytes, list[Color]]:
-    """Return (capture time, JPEG, colors of the object in the box) of the last frame not after `at_ns`.
+class Still(NamedTuple):
+    """A decoded frame. `colors`, `crop`: of the object in the box; `crop`: a JPEG, empty without a box."""
+
+    at_ns: int
+    jpeg: bytes
+    colors: list[Color]
+    crop: bytes
+
+
+def decode_still(place: StillPlace, *, width_px: int = 0, box: Box | None = None) -> Still:
+    """Return the last frame not after `at_ns`.
 
     `box`: left, top, right, bottom in fractions of the image; None: no object. Raises: DecodeError.
     """
@@ -48,8 +56,15 @@ def decode_still(
         image = frame.to_ndarray(format="bgr24", width=width, height=height)
     except av.FFmpegError as exc:
         raise DecodeError("The frame cannot be decoded.") from exc
-    jpeg = bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
-    return at_ns, jpeg, find_colors(image, box) if box else []
+    if not box:
+        return Still(at_ns, _encode(image), [], b"")
+    left, top, right, bottom = box_in_pixels(box, width, height, CROP_MARGIN)
+    crop = _encode(image[top:bottom, left:right])
+    return Still(at_ns, _encode(image), find_colors(image, box), crop)
+
+
+def _encode(image: Any) -> bytes:
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
 
 
 def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
@@ -97,11 +112,16 @@ def main() -> None:
         values = json.loads(line)
         width_px = int(values.pop("width_px", 0))
         box = values.pop("box", None)
-        at_ns, jpeg, colors = 0, b"", list[Color]()
+        still = Still(0, b"", [], b"")
         with contextlib.suppress(DecodeError, OSError):
-            at_ns, jpeg, colors = decode_still(StillPlace(**values), width_px=width_px, box=box)
-        head = {"at_ns": at_ns, "size_bytes": len(jpeg), "colors": colors}
-        out.write(json.dumps(head).encode() + b"\n" + jpeg)
+            still = decode_still(StillPlace(**values), width_px=width_px, box=box)
+        head = {
+            "at_ns": still.at_ns,
+            "size_bytes": len(still.jpeg),
+            "colors": still.colors,
+            "crop_bytes": len(still.crop),
+        }
+        out.write(json.dumps(head).encode() + b"\n" + still.jpeg + still.crop)
         out.flush()
 
 

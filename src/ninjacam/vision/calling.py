@@ -11,10 +11,11 @@ from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.annotations import AnnotationSet, are_annotations, to_annotation_set
 from ninjacam.core.errors import ConfigError, DecodeError, EncodeError, ProcessorError
+from ninjacam.core.event_calls import EventRecord, EventSnapshot
 from ninjacam.core.frames import Frame
 from ninjacam.core.options import fit_options
 from ninjacam.core.processors import Processor, Registration
-from ninjacam.core.results import Result, to_values
+from ninjacam.core.results import Result, to_event_data, to_values
 from ninjacam.core.zones import Zones
 from ninjacam.vision.attention import Attention
 from ninjacam.vision.chains import resolve_chain, uses_motion
@@ -62,6 +63,13 @@ def new_processor(entry: Registration, camera: str, values: Mapping[str, Any] | 
 def call_processor(made: Processor, view: str, frame: Frame, *, with_image: bool) -> Returned:
     """Raises: ProcessorError; ProcessorStalled; DecodeError: the frame has no image."""
     return _guarded(view, lambda: _check(made.process(frame), frame, view, with_image=with_image))
+
+
+def call_event_processor(
+    made: Processor, name: str, event: EventRecord, snapshot: EventSnapshot
+) -> dict[str, Any] | None:
+    """Return what to store in the event's data; None: nothing. Raises: ProcessorError; DecodeError."""
+    return _guarded(name, lambda: to_event_data(made.process_event(event, snapshot)))
 
 
 def close_processor(made: Processor, view: str) -> None:

@@ -38,8 +38,7 @@ def preceding_views(current: Processors, view: str, camera: str) -> list[str]:
     while isinstance(entry, Registration) and entry.after:
         name = entry.after
         entry = current.get(name)
-        is_missing = entry is None or (isinstance(entry, Registration) and not entry.applies_to(camera))
-        if is_missing or name in found or name == view or len(found) + 1 == MAX_CHAIN:
+        if _is_missing(entry, camera) or name in found or name == view or len(found) + 1 == MAX_CHAIN:
             return []
         found.insert(0, name)
     return found
@@ -52,7 +51,7 @@ def resolve_chain(current: Processors, view: str, camera: str) -> list[Registrat
     not load.
     """
     entry = current.get(view)
-    if entry is None or (isinstance(entry, Registration) and not entry.applies_to(camera)):
+    if entry is None or _is_missing(entry, camera):
         raise ViewNotFoundError(f"The camera {camera!r} has no view {view!r}.")
     before = preceding_views(current, view, camera)
     if isinstance(entry, Registration) and entry.after and not before:
@@ -64,6 +63,13 @@ def resolve_chain(current: Processors, view: str, camera: str) -> list[Registrat
             raise each
         found.append(each)
     return found
+
+
+def _is_missing(entry: Registration | ProcessorError | None, camera: str) -> bool:
+    """Return whether the camera has no such view. One that does not load is not missing."""
+    if isinstance(entry, Registration):
+        return not (entry.has_view and entry.applies_to(camera))
+    return entry is None
 
 
 def uses_motion(entry: Registration | ProcessorError | None) -> bool:

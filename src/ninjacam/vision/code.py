@@ -329,7 +329,9 @@ class ProcessorCode:
         return name in self._off.get(camera, ())
 
     def views(self, camera: str) -> list[str]:
-        """Return the names of a camera's views, including those that currently fail to load."""
+        """Return the names of a camera's views, including those that currently fail to load. Processors of events have
+        none.
+        """
         return sorted(name for name, entry in self.current.items() if self._is_for(camera, name, entry))
 
     def recorded(self, camera: str) -> list[str]:
@@ -352,9 +354,9 @@ class ProcessorCode:
         if self.is_off(camera, name):
             return False
         if isinstance(entry, Registration):
-            return entry.applies_to(camera)
+            return entry.has_view and entry.applies_to(camera)
         broken = self._broken.get(name)  # None: its module is being reloaded.
-        return broken is None or broken[0].applies_to(camera)
+        return broken is None or (broken[0].has_view and broken[0].applies_to(camera))
 
     def describe(self) -> list[dict[str, object]]:
         return [
@@ -367,6 +369,9 @@ class ProcessorCode:
                 "width_px": entry.width_px,
                 "fps": entry.fps,
                 "after": entry.after,
+                "when": entry.when,
+                "kinds": list(entry.kinds),
+                "labels": list(entry.labels),
                 "options": entry.options_schema,
             }
             for _, entry in sorted(self.current.items())

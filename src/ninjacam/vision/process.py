@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.errors import NinjacamError
-from ninjacam.core.memory import give_back_freed
+from ninjacam.core.memory import give_back_freed, host_memory_bytes, resident_bytes
 from ninjacam.core.streams import StreamFacts
 from ninjacam.core.zones import Zone
 from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS, Child
@@ -29,24 +29,6 @@ LOAD_S = 60.0
 LOAD_GIVE_UP_S = 2.0
 MAX_ABANDONED_THREADS = 16
 """Number of stuck threads at which the worker ends, and the engine starts a new one."""
-
-
-def host_memory_bytes() -> int:
-    """Memory of the machine, or of the container if that is less."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return machine
-    return min(machine, int(limit)) if limit.isdigit() else machine
-
-
-def resident_bytes() -> int:
-    """Return 0 if there is no /proc."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 class VisionProcess:

@@ -22,9 +22,10 @@ from ninjacam.core.colors import Color
 from ninjacam.core.errors import InvalidError, NinjacamError
 from ninjacam.core.times import to_datetime, to_ns
 from ninjacam.models import Camera, Event, Role, SeenEvent
+from ninjacam.models.event import EventQuerySet
 from ninjacam.queries.cameras import list_cameras, list_recorded, may_deleted
 from ninjacam.queries.events import EventFilter, count_kinds, get_event, list_events
-from ninjacam.queries.pages import paginate
+from ninjacam.queries.pages import Page, paginate
 from ninjacam.routes import ROUTES_BY_NAME
 from ninjacam.web.views import page, render_page
 
@@ -87,6 +88,12 @@ class FilterForm(forms.Form):
         self.fields["camera"].choices = list(cameras.items())  # type: ignore[attr-defined] # a MultipleChoiceField
         self.fields["span"].choices = [(name, label) for name, (_length, label) in SPANS.items()]  # type: ignore[attr-defined]
 
+    def problems(self) -> list[str]:
+        """Return the errors of the values that are not used."""
+        return [
+            f"{self.fields[name].label}: {error}" for name, errors in self.errors.items() for error in errors
+        ]
+
     @property
     def is_narrow(self) -> bool:
         """Whether a condition is set that the folded part of the form contains."""
@@ -145,23 +152,20 @@ class Card:
 def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
     """Show events as cards, newest first: `?camera=door&kind=person&day=2026-11-22&unseen=on`. POST changes the chosen
     ones: `do`: seen, unseen, protect, release or delete."""
-    problems = _change(request, principal) if request.method == "POST" else []
-    if request.method == "POST" and not problems:
-        return redirect(request.get_full_path())
+    problems: list[str] = []
+    status = 200
+    if request.method == "POST":
+        problems, status = _change(request, principal), 409
+        if not problems:
+            return redirect(request.get_full_path())
     now_ns = to_ns(timezone.now())
     names = _camera_names(principal)
     form = FilterForm({"span": "week", **_given(request)}, names)
-    if not form.is_valid():
-        problems = [
-            f"{form.fields[name].label}: {error}" for name, errors in form.errors.items() for error in errors
-        ]
+    problems += form.problems()
     start_ns, end_ns = form.span_ns()
     wanted = form.cleaned_data.get("camera") or []
     found = list_events(principal, wanted, start_ns, end_ns, form.conditions(principal))
-    try:
-        shown = paginate(found, ("-start_ns", "-pk"), request.GET.get("after", ""), PAGE)
-    except InvalidError:  # A cursor that was changed by hand.
-        shown = paginate(found, ("-start_ns", "-pk"), "", PAGE)
+    shown = _paginate(found, request.GET.get("after", ""))
     cards = _cards(principal, shown.items, names)
     context = {
         "form": form,
@@ -176,13 +180,15 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
         "today": timezone.localdate(),
         "yesterday": timezone.localdate() - timedelta(days=1),
     }
-    return render_page(
-        request,
-        principal,
-        "ninjacam/events.html",
-        context,
-        status=409 if problems and request.method == "POST" else 200,
-    )
+    return render_page(request, principal, "ninjacam/events.html", context, status)
+
+
+def _paginate(found: EventQuerySet, after: str) -> Page[Event]:
+    order = ("-start_ns", "-pk")
+    try:
+        return paginate(found, order, after, PAGE)
+    except InvalidError:  # A cursor that was changed by hand.
+        return paginate(found, order, "", PAGE)
 
 
 def _given(request: HttpRequest) -> dict[str, object]:

@@ -35,6 +35,7 @@ from ninjacam.models import ApiToken, Camera, WallLayout
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
 from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded, may_deleted
+from ninjacam.queries.event_calls import list_event_processors
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.publishing import (
     get_publish_key,
@@ -209,6 +210,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
     context = {
         "camera": camera,
         "views": views,
+        "event_processors": list_event_processors(principal, camera, status),
         "chosen": chosen,
         "player": render_player(
             slug,

@@ -1,5 +1,6 @@
 """Snapshots of events: taken from recordings, stored, bounded, and deleted with their events."""
 
+import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +14,13 @@ from django.db import transaction
 
 from ninjacam.actions import snapshots
 from ninjacam.actions.events import delete_event
-from ninjacam.actions.snapshots import GIVE_UP_NS, MAX_BYTES, SnapshotTaker, decode_in_process
+from ninjacam.actions.snapshots import GIVE_UP_NS, MAX_BYTES, SnapshotTaker, Taken, decode_in_process
 from ninjacam.auth import LocalOperator
 from ninjacam.conf import get_settings
 from ninjacam.core.colors import to_color_bits, to_colors
-from ninjacam.models import Camera, CameraGrant, Event, EventUpdate, Segment, Snapshot
+from ninjacam.models import Camera, CameraGrant, Event, EventCall, EventUpdate, Segment, Snapshot
 from ninjacam.models.outbox import note_begun, note_changed
-from ninjacam.models.snapshot import DELAY_NS, snapshot_path
+from ninjacam.models.snapshot import DELAY_NS, crop_path, snapshot_path
 from ninjacam.recordings.frame_lookup import StillPlace
 from ninjacam.testing import stamp
 from ninjacam.testing.clock import FakeClock
@@ -53,8 +54,8 @@ def taker(clock: FakeClock, decode: Any = None) -> SnapshotTaker:
     return SnapshotTaker(get_settings(), clock=clock, **({"decode": decode} if decode else {}))
 
 
-def fake(place: StillPlace, width_px: int, box: Any) -> tuple[bytes, int]:
-    return JPEG, 0
+def fake(place: StillPlace, width_px: int, box: Any) -> Taken:
+    return Taken(JPEG)
 
 
 def noted(**fields: Any) -> Event:
@@ -87,7 +88,7 @@ def test_a_better_sighting_replaces_the_snapshot_when_the_event_ends(door: Camer
     event.save()
     with transaction.atomic():
         note_changed(event, (), has_ended=True)
-    taker(clock, lambda *_: (JPEG + b"better", 0)).tick()
+    taker(clock, lambda *_: Taken(JPEG + b"better")).tick()
     assert snapshot_path(event.pk).read_bytes().endswith(b"better")
     assert Snapshot.objects.get().taken_ns == NOON_NS + S
 
@@ -97,9 +98,9 @@ def test_the_colors_of_the_object_are_those_of_the_last_snapshot_and_outlive_it(
 ) -> None:
     boxes = []
 
-    def decode(_place: StillPlace, _width_px: int, box: Any) -> tuple[bytes, int]:
+    def decode(_place: StillPlace, _width_px: int, box: Any) -> Taken:
         boxes.append(box)
-        return JPEG, to_color_bits(["red", "black"] if len(boxes) == 1 else ["blue"])
+        return Taken(JPEG, to_color_bits(["red", "black"] if len(boxes) == 1 else ["blue"]))
 
     event = noted(end_ns=None, box=[0, 0, 0.5, 0.5])
     taker(clock, decode).tick()
@@ -130,8 +131,81 @@ def test_a_false_answer_of_the_decoder_is_no_snapshot(
     monkeypatch: pytest.MonkeyPatch, answer: bytes | None, colors: list[str] | None
 ) -> None:
     monkeypatch.setattr(snapshots, "run_module", lambda *_, **__: answer)
-    jpeg, bits = decode_in_process(StillPlace("x", 0, 0, 0, 0, 0, 0), 1280, None)
-    assert (jpeg, to_colors(bits)) == ((b"", []) if colors is None else (JPEG, colors))
+    taken = decode_in_process(StillPlace("x", 0, 0, 0, 0, 0, 0), 1280, None)
+    assert not taken.crop
+    assert (taken.jpeg, to_colors(taken.color_bits)) == ((b"", []) if colors is None else (JPEG, colors))
+
+
+@pytest.mark.parametrize(
+    ("size", "after", "expected"),
+    [
+        (len(JPEG), JPEG, (JPEG, JPEG)), (0, b"", (JPEG, b"")), (-5, b"", (JPEG, b"")), (5, b"GIF89", (JPEG, b"")),
+        (10**30, b"", (b"", b"")), (2 * len(JPEG), JPEG, (b"", b"")), ("x", b"", (b"", b"")),
+        (None, b"", (b"", b"")),
+    ],
+)  # fmt: skip
+def test_the_crop_follows_the_image_and_a_false_size_is_no_crop(
+    monkeypatch: pytest.MonkeyPatch, size: Any, after: bytes, expected: tuple[bytes, bytes]
+) -> None:
+    head = json.dumps({"colors": [], "crop_bytes": size}).encode()
+    monkeypatch.setattr(snapshots, "run_module", lambda *_, **__: head + b"\n" + JPEG + after)
+    taken = decode_in_process(StillPlace("x", 0, 0, 0, 0, 0, 0), 1280, None)
+    assert (taken.jpeg, taken.crop) == expected
+
+
+def test_a_real_crop_shows_the_object_and_its_box_is_kept(door: Camera, clock: FakeClock) -> None:
+    event = noted(box=[0.25, 0.25, 0.5, 0.75])
+    taker(clock).tick()
+    row = Snapshot.objects.get()
+    whole, crop = (
+        cv2.imdecode(np.frombuffer(path(event.pk).read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        for path in (snapshot_path, crop_path)
+    )
+    assert whole is not None and crop is not None
+    height, width = whole.shape
+    margin = 0.1 * max(width / 4, height / 2)
+    assert crop.shape == pytest.approx((height / 2 + 2 * margin, width / 4 + 2 * margin), abs=2)
+    top, left = round(height / 4 - margin), round(width / 4 - margin)
+    part = whole[top : top + crop.shape[0], left : left + crop.shape[1]]
+    assert np.abs(part.astype(int) - crop).mean() < 8
+    assert row.size_bytes == sum(path(event.pk).stat().st_size for path in (snapshot_path, crop_path))
+    assert row.box == [0.25, 0.25, 0.5, 0.75]
+
+
+def test_a_later_snapshot_without_an_object_removes_the_crop(door: Camera, clock: FakeClock) -> None:
+    event = noted(end_ns=None, box=[0, 0, 0.5, 0.5])
+    taker(clock, lambda *_: Taken(JPEG, 0, JPEG + b"crop")).tick()
+    assert crop_path(event.pk).exists()
+    event.best_ns, event.end_ns, event.box = NOON_NS + S, NOON_NS + 2 * S, None
+    event.save()
+    with transaction.atomic():
+        note_changed(event, (), has_ended=True)
+    taker(clock, fake).tick()
+    assert not crop_path(event.pk).exists() and Snapshot.objects.get().box is None
+
+
+def test_processors_of_events_are_called_for_each_stored_snapshot(
+    door: Camera, clock: FakeClock, run_dir: Path
+) -> None:
+    processor = {"name": "plates", "cameras": ["*"], "when": "events"}
+    status = {"updated_ns": time.time_ns(), "is_code_known": True, "processors": [processor]}
+    (run_dir / "status.json").write_text(json.dumps(status))
+    event = noted(end_ns=None)
+    assert not EventCall.objects.exists(), "there is no snapshot yet"
+    taker(clock, fake).tick()
+    call = EventCall.objects.get()
+    assert (call.event_id, call.processor, call.due_ns) == (event.pk, "plates", clock.wall_ns())
+    EventCall.objects.update(state="done", due_ns=None)
+    event.end_ns = NOON_NS + S
+    event.save()
+    for best_ns, is_called in ((event.best_ns, False), (NOON_NS + S, True)):
+        Event.objects.filter(pk=event.pk).update(best_ns=best_ns)
+        with transaction.atomic():
+            note_changed(event, (), has_ended=True)
+        taker(clock, fake).tick()
+        assert EventCall.objects.filter(state="waiting").exists() is is_called, (
+            "only a better one is read again"
+        )
 
 
 def test_a_snapshot_is_due_only_when_the_frame_is_in_the_index(door: Camera, clock: FakeClock) -> None:
@@ -164,9 +238,9 @@ def test_an_event_that_ends_while_its_snapshot_is_taken_keeps_its_request(
 ) -> None:
     noted()
 
-    def decode(*_: Any) -> tuple[bytes, int]:
+    def decode(*_: Any) -> Taken:
         Snapshot.objects.update(due_ns=7)
-        return JPEG, 0
+        return Taken(JPEG)
 
     taker(clock, decode).tick()
     assert Snapshot.objects.get().due_ns == 7
@@ -176,9 +250,9 @@ def test_two_hosts_do_not_take_the_same_snapshot(door: Camera, clock: FakeClock)
     noted()
     other = taker(clock, fake)
 
-    def decode(*_: Any) -> tuple[bytes, int]:
+    def decode(*_: Any) -> Taken:
         assert not other.tick(), "leased"
-        return JPEG, 0
+        return Taken(JPEG)
 
     assert taker(clock, decode).tick()
 
@@ -211,7 +285,7 @@ def test_a_frame_that_cannot_be_decoded_or_is_too_large_is_given_up(
     door: Camera, clock: FakeClock, jpeg: bytes
 ) -> None:
     event = noted()
-    taker(clock, lambda *_: (jpeg, 0)).tick()
+    taker(clock, lambda *_: Taken(jpeg)).tick()
     assert not Snapshot.objects.exists() and not snapshot_path(event.pk).exists()
 
 
@@ -269,10 +343,12 @@ def test_a_sweep_deletes_what_other_deletions_leave_and_only_that(door: Camera, 
     lost = snapshot_path(10**6 + 5)
     lost.parent.mkdir(parents=True)
     lost.write_bytes(JPEG)
+    lost_crop = crop_path(10**6 + 6)
+    lost_crop.write_bytes(JPEG)
     foreign = lost.with_name("holiday.jpg")
     foreign.write_bytes(JPEG)
     Snapshot.objects.sweep()
-    assert not snapshot_path(gone.pk).exists() and not lost.exists()
+    assert not snapshot_path(gone.pk).exists() and not lost.exists() and not lost_crop.exists()
     assert snapshot_path(kept.pk).exists() and foreign.exists()
     assert Snapshot.objects.get().event_id == kept.pk
 
@@ -304,3 +380,28 @@ def test_the_api_serves_a_snapshot_to_users_who_may_replay_the_camera(
     assert "event.snapshot" in caplog.text
     CameraGrant.objects.filter(role="replay").delete()
     assert signed_in(viewer).get(url).status_code == 403
+    assert signed_in(viewer).get(f"{url}?crop=1").status_code == 403
+
+
+def test_the_api_serves_the_object_alone_with_the_same_permission_and_audit(
+    door: Camera, clock: FakeClock, viewer: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    event = noted()
+    url = f"/api/v1/events/{event.pk}/snapshot.jpg"
+    client = signed_in(viewer)
+    CameraGrant.objects.create(camera=door, user=viewer, role="replay")
+    crop_path(event.pk).parent.mkdir(parents=True)
+    crop_path(event.pk).write_bytes(b"of an event that had this number before the database was restored")
+    assert client.get(f"{url}?crop=1").status_code == 404
+    taker(clock, fake).tick()
+    assert client.get(f"{url}?crop=1").content == JPEG, "the event has no object"
+    assert "event.snapshot" in caplog.text
+    crop_path(event.pk).write_bytes(JPEG + b"crop")
+    response = client.get(f"{url}?crop=1")
+    assert (response["Content-Type"], response.content) == ("image/jpeg", JPEG + b"crop")
+    assert response["Cache-Control"] == "private, no-cache"
+    assert client.get(f"{url}?crop=1", headers={"If-None-Match": response["ETag"]}).status_code == 304
+    assert client.get(url, headers={"If-None-Match": response["ETag"]}).content == JPEG
+    assert client.get(f"{url}?crop=maybe").status_code == 422
+    CameraGrant.objects.filter(role="replay").delete()
+    assert signed_in(viewer).get(f"{url}?crop=1").status_code == 403

@@ -16,6 +16,7 @@ from ninjacam.models import (
     Camera,
     CameraZone,
     Event,
+    EventCall,
     Export,
     ExportState,
     Profile,
@@ -25,6 +26,7 @@ from ninjacam.models import (
     Webhook,
     WebhookDelivery,
 )
+from ninjacam.models.event_call import LEASE_NS
 from ninjacam.models.profile import choose
 from ninjacam.testing.clock import FakeClock
 from tests.unit.conftest import PASSWORD, make_webhook
@@ -105,6 +107,24 @@ def test_the_jobs_process_runs_while_a_snapshot_is_due(camera: Camera) -> None:
     clock.advance(31)
     Snapshot.objects.filter(pk=row.pk).update(due_ns=None)
     assert not wanted.read().has_jobs
+
+
+def test_the_jobs_process_runs_while_a_call_for_an_event_is_due(camera: Camera) -> None:
+    clock = FakeClock()
+    wanted = DatabaseWanted(NOWHERE, clock)
+    call = {"event_id": 1, "slug": "door", "processor": "plates"}
+    row = EventCall.objects.create(**call, due_ns=clock.wall_ns() + LEASE_NS + S)
+    assert not wanted.read().has_jobs
+    clock.advance(2)
+    assert wanted.read().has_jobs, "a call that is being made is due after its lease"
+    clock.advance(31)
+    EventCall.objects.filter(pk=row.pk).update(due_ns=clock.wall_ns() + LEASE_NS)
+    assert wanted.read().has_jobs, "for as long as it is renewed"
+    clock.advance(31)
+    EventCall.objects.filter(pk=row.pk).update(due_ns=None)
+    assert not wanted.read().has_jobs
+    EventCall.objects.filter(pk=row.pk).update(due_ns=clock.wall_ns() + 3600 * S)
+    assert wanted.read().has_jobs, "the clock was set back"
 
 
 @pytest.mark.parametrize("left", ["row", "file", ""])

@@ -11,7 +11,8 @@ import pytest
 
 from ninjacam import Polygon, Zone
 from ninjacam.processors import codes
-from ninjacam.processors.codes import DICTIONARIES, Codes, clean
+from ninjacam.processors.codes import DICTIONARIES, Codes
+from ninjacam.processors.plain_text import clean
 from ninjacam.testing import frame
 from tests.unit.processors.conftest import Recorded
 

@@ -87,5 +87,5 @@ def test_the_decorator_takes_the_known_times(monkeypatch: pytest.MonkeyPatch) ->
     assert found == [
         ("watched", False), ("watched", True), ("recorded", True), ("always", False), ("motion", False)
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match="Use watched, recorded, motion or always"):
+    with pytest.raises(ConfigError, match="Use watched, recorded, motion, always or events"):
         processor(when="never")(nothing)  # type: ignore[call-overload]

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
 from ninja import Query, Router, Status
 
 from ninjacam.actions import events as actions
@@ -16,6 +17,7 @@ from ninjacam.api.schemas.events import (
     EventPatch,
     EventsQuery,
     SeenIn,
+    SnapshotQuery,
 )
 from ninjacam.api.times import span_ns
 from ninjacam.core.times import to_datetime, to_ns
@@ -99,17 +101,18 @@ def get_event(request: HttpRequest, event_id: int) -> EventOut:
         }
     },
 )
-def get_event_snapshot(request: HttpRequest, event_id: int) -> HttpResponse:
-    """The best image of the event, at most 1280 pixels wide. It outlives the recording, and is deleted with the event.
-    404 while there is none: it is taken from the recording, some seconds after the event has begun, and again after it
-    has ended. Needs the role `replay`."""
+def get_event_snapshot(request: HttpRequest, event_id: int, query: Query[SnapshotQuery]) -> HttpResponse:
+    """The best image of the event, at most 1280 pixels wide, or only its object. It outlives the recording, and is
+    deleted with the event. 404 while there is none: it is taken from the recording, some seconds after the event has
+    begun, and again after it has ended. Needs the role `replay`."""
     who = principal(request)
     event = events.get_event(who, event_id)
-    at_ns, jpeg = read_snapshot(event)
+    at_ns, jpeg = read_snapshot(event, crop=query.crop)
     record_taken(who, "event.snapshot", event.slug, at_ns, at_ns + 1)
     response = HttpResponse(jpeg, content_type="image/jpeg")
     response["Cache-Control"] = "private, no-cache"
-    return response
+    response["ETag"] = f'"{event.pk}-{at_ns}{"-crop" if query.crop else ""}"'
+    return get_conditional_response(request, response["ETag"], None, response) or response
 
 
 @router.patch("/{int:event_id}", response=EventOut, operation_id="update_event", summary="Update event")

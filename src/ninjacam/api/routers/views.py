@@ -1,15 +1,16 @@
 """Views of cameras, and the processors that make them."""
 
-from typing import cast
+from typing import Literal, cast
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from ninjacam.api.auth import principal
+from ninjacam.api.schemas.event_processors import EventProcessorOut, EventProcessorPage
 from ninjacam.api.schemas.pages import PageQuery
 from ninjacam.api.schemas.problems import ErrorOut
 from ninjacam.api.schemas.views import ModuleError, ProcessorOut, ProcessorPage, ViewOut, ViewPage, ViewState
-from ninjacam.queries import views
+from ninjacam.queries import event_calls, views
 from ninjacam.queries.cameras import get_camera, list_cameras
 from ninjacam.queries.pages import paginate_list
 from ninjacam.queries.status import read_status
@@ -74,6 +75,35 @@ def list_processors(request: HttpRequest, query: Query[PageQuery]) -> ProcessorP
             ModuleError(module=module["module"], traceback=module["error"])
             for module in views.list_module_errors(who, status)
         ],
+    )
+
+
+@router.get(
+    "/cameras/{slug:slug}/event-processors",
+    response=EventProcessorPage,
+    operation_id="list_event_processors",
+    summary="List event processors of camera",
+)
+def list_event_processors(request: HttpRequest, slug: str, query: Query[PageQuery]) -> EventProcessorPage:
+    """The processors that are called with the camera's events, with their errors. Their results are in the `data` of
+    the events."""
+    who = principal(request)
+    found = event_calls.list_event_processors(who, get_camera(who, slug), read_status())
+    page = paginate_list(found, lambda each: (each.name,), query.after, query.limit)
+    return EventProcessorPage(items=[_event_processor_out(each) for each in page.items], next=page.next)
+
+
+def _event_processor_out(report: event_calls.EventProcessorReport) -> EventProcessorOut:
+    return EventProcessorOut(
+        camera=report.camera,
+        processor=report.name,
+        description=report.description,
+        state=cast(Literal["idle", "waiting", "failed"], report.state),
+        waiting=report.waiting,
+        done=report.done,
+        failures=report.failures,
+        last_error=ErrorOut.of(report.last_error),
+        last_failed_at=report.failed_at,
     )
 
 

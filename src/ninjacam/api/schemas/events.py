@@ -61,6 +61,14 @@ class EventsQuery(RecordingsQuery):
     unseen: bool = Field(False, description="true: only events that you have not marked as seen.")
 
 
+class SnapshotQuery(Schema):
+    crop: bool = Field(
+        False,
+        description="Return only the object of the event with a margin of a tenth of its longer side. The whole image "
+        "if the event has no object.",
+    )
+
+
 class EventIn(Schema):
     """Specify at most one of `end`, `duration_s` and `ongoing`. Without them, the event has no duration."""
 
