@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ninjacam import __version__
+from ninjacam.core.imports import importing
 from ninjacam.core.limits import keep_files_private
 
 _PREFIX = "ninjacam_"
@@ -83,8 +84,9 @@ def _run(verb: str, arguments: list[str]) -> int:
     from ninjacam.core.errors import NinjacamError
 
     try:
-        django.setup()
-        command = load_command_class("ninjacam", _PREFIX + verb.replace("-", "_"))
+        with importing():
+            django.setup()
+            command = load_command_class("ninjacam", _PREFIX + verb.replace("-", "_"))
         parser = command.create_parser("ninjacam", verb)
         parser.epilog = "--data DIR, or NINJACAM_DATA: where everything is kept."
         options = vars(parser.parse_args(arguments))

@@ -42,10 +42,13 @@ SOURCE_SILENCE_S = MAX_PATIENCE_S + 5
 RELAX_AFTER_S = 5.0
 """Seconds without subscribers after which a camera is read less often (`Source.relax`). By then, its clock is known.
 """
-UNWATCHED_S, RECORDED_S = 0.23, 0.09
-"""Read intervals of relaxed cameras without and with recording; a crash loses unread data of recordings. The
-intervals are not multiples of common frame intervals, so that some frames arrive just before they are read, and
-times (0001-time.md) are accurate to 10 ms."""
+UNWATCHED_S, SLOW_UNWATCHED_S, RECORDED_S = 0.47, 0.23, 0.09
+"""Read intervals of relaxed cameras: without recording, without recording below MIN_STEADY_FPS, and with recording,
+because a crash loses unread data of recordings. The intervals are not multiples of common frame intervals, so that
+some frames arrive just before they are read, and times (0001-time.md) are accurate to 10 ms."""
+MIN_STEADY_FPS = 8.0
+"""Frames per second above which the last frame of each batch has waited for less than the 0.25 s that
+`capture.clock_rate` allows."""
 WATCH_EVERY_S = 1.0
 """Maximum seconds between two checks of the camera, whose pace changes."""
 BACKOFF = Backoff(first_s=0.5, max_s=2.0)
@@ -314,8 +317,15 @@ class CameraCapture:
 
     def _relax(self) -> None:
         lately = self._clock.monotonic_ns() - self._hurried_ns < RELAX_AFTER_S * 1e9
-        if not (lately or self._channel.subscribers or self._timeline.uses_arrival):
-            self._set_beat(RECORDED_S if self._recording.sink is not None else UNWATCHED_S)
+        if lately or self._channel.subscribers or self._timeline.uses_arrival:
+            return
+        if self._recording.sink is not None:
+            longest_s = RECORDED_S
+        else:
+            longest_s = UNWATCHED_S if self._figures.fps >= MIN_STEADY_FPS else SLOW_UNWATCHED_S
+        # Double the interval each second: the kernel's receive window follows the size of the last batch, and a camera
+        # with a full send buffer drops frames.
+        self._set_beat(min(longest_s, 2 * self._beat_s or RECORDED_S))
 
     def _set_beat(self, seconds: float) -> None:
         if seconds != self._beat_s and self._source is not None:

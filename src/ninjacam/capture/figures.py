@@ -29,7 +29,9 @@ class CameraFigures:
         self._lost_before = self._received_before = 0  # Packets of earlier connections.
         self._frames = self._size_bytes = 0
         self._measured_ns = self._counted_ns = self._sampled_ns = now_ns
-        self._fps = self._bitrate_bps = 0.0
+        self.fps = 0.0
+        """Frames per second at the last measurement, which `status` makes."""
+        self._bitrate_bps = 0.0
         self._connection_frames = 0
         self._packets: deque[tuple[int, int]] = deque([(0, 0)], maxlen=WINDOW_SAMPLES)
         """Packets (received, lost) of all connections, at each sample."""
@@ -81,7 +83,7 @@ class CameraFigures:
             "codec": self._track.codec.label,
             "width": self._track.width_px,
             "height": self._track.height_px,
-            "fps": round(self._fps, 2),
+            "fps": round(self.fps, 2),
             "mean_fps": self._mean_fps(),
             "declared_fps": round(stats.declared_fps or self._vui_fps, 2),
             "bitrate_bps": int(self._bitrate_bps),
@@ -102,7 +104,7 @@ class CameraFigures:
         # Measure between frames, because several arrive at once if they are read in batches.
         until_ns = last_video_ns if self._frames else now_ns
         elapsed_s = max(1, until_ns - self._counted_ns) / 1e9
-        self._fps, self._bitrate_bps = self._frames / elapsed_s, self._size_bytes * 8 / elapsed_s
+        self.fps, self._bitrate_bps = self._frames / elapsed_s, self._size_bytes * 8 / elapsed_s
         self._connection_frames += self._frames
         self._frames = self._size_bytes = 0
         self._measured_ns, self._counted_ns = now_ns, until_ns

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ninjacam.core.imports import importing
 from ninjacam.core.interpreter import bare_environment, full_environment
 from ninjacam.core.lifecycle import Backoff
 from ninjacam.core.limits import die_with_parent
@@ -68,8 +69,9 @@ class ProcessSupervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _run(self) -> None:
-        for member in self._members:  # Before the first fork, so that all children share all imports.
-            self._prepare(member)
+        with importing():
+            for member in self._members:  # Before the first fork, so that all children share all imports.
+                self._prepare(member)
         while True:
             now_s = time.monotonic()
             due = [m for m in self._members if m.due_s is not None and m.due_s <= now_s]

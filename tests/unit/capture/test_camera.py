@@ -83,16 +83,24 @@ class Film:
         self._source = source
         self._clock = clock
         self._packets = iter(video_packets(1_000))
+        self._longer_s = 0.0
         self._waiting: list[Packet] = []
 
     async def run(
-        self, seconds: float, *, same_stamp: bool = False, ahead_s: float = 0, beat_s: float = 0
+        self,
+        seconds: float,
+        *,
+        same_stamp: bool = False,
+        ahead_s: float = 0,
+        beat_s: float = 0,
+        frame_s: float = 0.04,
     ) -> None:
         """`ahead_s`: the camera's clock. `beat_s`: pictures wait for the next multiple of it."""
-        for _ in range(round(seconds * 25)):
-            await self._clock.run(0.04)
+        for _ in range(round(seconds / frame_s)):
+            await self._clock.run(frame_s)
             packet = next(self._packets)
-            pts = 7 if same_stamp else packet.pts + round(ahead_s * VIDEO_CLOCK_HZ)
+            self._longer_s += frame_s - 0.04
+            pts = 7 if same_stamp else packet.pts + round((ahead_s + self._longer_s) * VIDEO_CLOCK_HZ)
             self._waiting.append(packet._replace(pts=pts))
             now_ns = self._clock.monotonic_ns()
             if beat_s and now_ns % round(beat_s * 1e9) >= 40_000_000:
@@ -142,11 +150,12 @@ async def a_viewer(path: Path) -> asyncio.StreamWriter:
 def test_a_camera_without_viewers_is_read_less_often_until_one_arrives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+    async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
         await film.run(4)
         assert set(source.intervals_s) == {0}, "its time is being learnt"
-        await film.run(4)
-        assert source.intervals_s[-1] == capture_camera.UNWATCHED_S
+        camera.status()
+        await film.run(5)
+        assert source.intervals_s == [0, 0.09, 0.18, 0.36, capture_camera.UNWATCHED_S]
         viewer = await a_viewer(tmp_path / "door.packets")
         async with asyncio.timeout(5):
             await source.hurried.wait()
@@ -156,8 +165,28 @@ def test_a_camera_without_viewers_is_read_less_often_until_one_arrives(
         await viewer.wait_closed()
         await film.run(3)
         assert not source.intervals_s[-1], "viewers come and go"
-        await film.run(5)
+        await film.run(6)
         assert source.intervals_s[-1] == capture_camera.UNWATCHED_S
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+def test_a_camera_with_few_frames_is_read_often_enough_to_check_its_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        for _ in range(12):
+            await film.run(1, frame_s=0.2)
+            camera.status()
+        assert source.intervals_s[-1] == capture_camera.SLOW_UNWATCHED_S < 0.25
+        for _ in range(4):
+            await film.run(1)
+            camera.status()
+        assert source.intervals_s[-1] == capture_camera.UNWATCHED_S
+        await film.run(1, frame_s=0.5)
+        camera.status()
+        await film.run(1, frame_s=0.5)
+        assert source.intervals_s[-1] == capture_camera.SLOW_UNWATCHED_S
 
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
 
@@ -196,15 +225,16 @@ def test_a_jumped_clock_is_relearned_at_once(tmp_path: Path, monkeypatch: pytest
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
 
 
+@pytest.mark.parametrize("beat_s", [capture_camera.UNWATCHED_S, capture_camera.SLOW_UNWATCHED_S])
 def test_frames_read_in_one_batch_give_the_right_frame_rate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    beat_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(camera: CameraCapture, _source: OpenCamera, film: Film) -> None:
         camera.status()
-        await film.run(3, beat_s=0.23)
+        await film.run(3, beat_s=beat_s)
         camera.status()
         for _ in range(8):
-            await film.run(1, beat_s=0.23)
+            await film.run(1, beat_s=beat_s)
             assert camera.status()["fps"] == pytest.approx(25, abs=1.1)
 
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))

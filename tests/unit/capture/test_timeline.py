@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from ninjacam.capture.camera import MIN_STEADY_FPS, SLOW_UNWATCHED_S, UNWATCHED_S
 from ninjacam.capture.timeline import PacketClock
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet
 from ninjacam.testing.clock import FakeClock
@@ -223,6 +224,29 @@ def test_audio_of_a_camera_that_is_read_in_batches_is_as_even_as_it_was_sent() -
     ]
     steady_ns = errors_ns[50:]
     assert max(steady_ns) - min(steady_ns) < 1_000_000, "once the smallest delay has been seen"
+
+
+@pytest.mark.parametrize(
+    ("fps", "interval_s"),
+    [
+        (30, UNWATCHED_S),
+        (25, UNWATCHED_S),
+        (24, UNWATCHED_S),
+        (15, UNWATCHED_S),
+        (MIN_STEADY_FPS, UNWATCHED_S),
+    ]
+    + [(fps, SLOW_UNWATCHED_S) for fps in (7.9, 5, 2, 1.02, 1, 0.5)],
+)
+def test_a_camera_that_is_read_in_batches_keeps_its_clock(fps: float, interval_s: float) -> None:
+    beat_ns = round(interval_s * 1e9)
+    sent = video_packets(round(max(120 * fps, 100)), fps=fps)
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
+    timeline.set_reorder_depth(0)
+    for packet in sent:
+        got = timeline.repair(packet._replace(received_ns=-(-packet.received_ns // beat_ns) * beat_ns))
+        assert got.pts == packet.pts and not timeline.uses_arrival and timeline.clock_rate is None
+    late_ns = got.captured_ns - timeline._captured.wall_offset_ns - sent[-1].received_ns
+    assert abs(late_ns) <= 10_000_000
 
 
 def test_backward_steps_that_could_each_be_b_frames_do_not_accumulate() -> None:

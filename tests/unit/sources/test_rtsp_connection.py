@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -59,7 +60,12 @@ async def connected() -> AsyncIterator[tuple[Reads, socket.socket, list[int]]]:
     await asyncio.sleep(0.01)  # the event loop closes it
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+BOTH_LOOPS = pytest.mark.parametrize(
+    "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
+@BOTH_LOOPS
 def test_a_relaxed_connection_reads_data_in_batches_and_loses_nothing(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
@@ -76,6 +82,86 @@ def test_a_relaxed_connection_reads_data_in_batches_and_loses_nothing(
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(go())
+
+
+class Resumes:
+    """A transport that counts how often its socket is registered with the event loop again."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def resume_reading(self) -> None:
+        self.count += 1
+        self._transport.resume_reading()
+
+
+@BOTH_LOOPS
+def test_batches_are_read_without_registering_the_socket_again(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def go() -> None:
+        async with connected() as (connection, camera, taken):
+            connection.relax(0.023)
+            camera.send(PACKET)
+            await until(lambda: len(taken) == 1)
+            assert connection._transport is not None
+            resumes = Resumes(connection._transport)
+            connection._transport = cast(asyncio.Transport, resumes)
+            for count in range(2, 12):
+                camera.send(PACKET)
+                connection._go_on()
+                assert len(taken) == count
+            batches = resumes.count
+            connection._go_on()
+            assert (batches, resumes.count) == (0, 1), "the loop waits if nothing has arrived"
+            camera.send(PACKET)
+            await until(lambda: len(taken) == 12)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(go())
+
+
+@BOTH_LOOPS
+def test_the_end_of_a_relaxed_connection_is_noticed_at_the_next_read(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def go() -> None:
+        async with connected() as (connection, camera, taken):
+            connection.relax(0.023)
+            camera.send(PACKET)
+            await until(lambda: len(taken) == 1)
+            camera.send(PACKET)
+            camera.close()
+            await until(connection.ended.done)
+            assert len(taken) == 2, "with all of its data"
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(go())
+
+
+def test_an_error_in_a_batch_ends_the_connection() -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError
+
+    async def go() -> None:
+        errors: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: errors.append(context["exception"])
+        )
+        async with connected() as (connection, camera, taken):
+            connection.relax(0.023)
+            camera.send(PACKET)
+            await until(lambda: len(taken) == 1)
+            connection.handle(0, fail)
+            camera.send(PACKET)
+            await until(connection.ended.done)
+        assert [type(each) for each in errors] == [ZeroDivisionError]
+
+    asyncio.run(go())
 
 
 def test_a_new_viewer_gets_the_waiting_data_at_once() -> None:

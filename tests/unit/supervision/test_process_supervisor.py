@@ -120,6 +120,13 @@ def open_files(pid: int) -> Iterator[str]:
     return (os.readlink(folder / name) for name in os.listdir(folder) if int(name) > 2)
 
 
+def test_imports_before_the_first_fork_are_not_interrupted_by_garbage_collections(tmp_path: Path) -> None:
+    note = 'import gc; open(os.path.join(sys.argv[1], "collects"), "a").write(f"{gc.isenabled()} ")'
+    with Supervisor(tmp_path, note) as supervisor:
+        supervisor.wait_for_mark("fork", supervisor.pid("x-1"))
+        assert (tmp_path / "collects").read_text() == "False True "
+
+
 STARTS_A_THREAD = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
 
 

@@ -5,6 +5,7 @@ plausible message or packet, within a limit.
 """
 
 import asyncio
+import os
 import re
 import socket
 from collections import deque
@@ -196,8 +197,27 @@ class RtspConnection(asyncio.BufferedProtocol):
 
     def _go_on(self) -> None:
         self._resting.ends = None
-        if self._transport is not None and not self._transport.is_closing() and not self._resting.is_paused:
+        if self._transport is None or self._transport.is_closing() or self._resting.is_paused:
+            return
+        if self._resting.interval_s:
+            self._read_batch()
+        if self._resting.ends is None:  # Nothing was read, or not everything.
             self._transport.resume_reading()
+
+    def _read_batch(self) -> None:
+        """Read a batch without the event loop, whose registration of a socket for each batch costs a second wake-up:
+        libuv removes a paused socket only when the next data arrives. The loop handles the end of the connection."""
+        assert self._transport is not None
+        try:
+            count = os.readv(self._transport.get_extra_info("socket").fileno(), [self.get_buffer(-1)])
+        except OSError:
+            return
+        if count:
+            try:
+                self.buffer_updated(count)
+            except BaseException:
+                self._transport.abort()  # As the loop does.
+                raise
 
     def eof_received(self) -> bool:
         return False
