@@ -311,11 +311,12 @@ def recheck(items: Iterable[tuple[Principal, str, Camera, str | None]]) -> list[
         if camera.pk is None and present is None:
             answers.append(bool(now and role in _OUTLIVING and now.may_all(f"{role}_camera", role)))
             continue
-        is_allowed = bool(now and present and now.may(role, present))
-        if is_allowed and now and present and view is not None:
-            is_allowed = shown_view(now, present, view) == view
-        answers.append(is_allowed)
+        answers.append(now is not None and present is not None and _may_watch(now, role, present, view))
     return answers
+
+
+def _may_watch(who: Principal, role: str, camera: Camera, view: str | None) -> bool:
+    return who.may(role, camera) and (view is None or shown_view(who, camera, view) == view)
 
 
 def _still(

@@ -6,6 +6,7 @@ The fake engine records which local streams the server opens. tests/e2e/test_gue
 import json
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -117,7 +118,7 @@ def test_a_subscription_opens_only_the_view_for_guests(
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         for number, view in enumerate(OTHERS):
             viewer.tell(op="subscribe", id=number, camera="door", view=view, format=form, **more)
-        answers = {}
+        answers: dict[int, Any] = {}
         while len(answers) < len(OTHERS):
             told = viewer.receive_json()
             answers.setdefault(told["id"], told)

@@ -59,7 +59,9 @@ def token(user: User, *scopes: str) -> Principal:
 
 def declare(monkeypatch: pytest.MonkeyPatch, *declared: str, others: tuple[str, ...] = ()) -> None:
     """Let the engine report processors, of which `declared` replace the video of cameras named door*."""
-    processors = [{"name": name, "cameras": ["door*"], "replaces_video_for": "view"} for name in declared]
+    processors: list[dict[str, Any]] = [
+        {"name": name, "cameras": ["door*"], "replaces_video_for": "view"} for name in declared
+    ]
     processors += [{"name": name, "cameras": ["*"], "record": True} for name in others]
     status = Status(engine_running=True, processors=tuple(processors))
     for module in ("actions.cameras", "api.routers.cameras", "api.routers.views", "web.views"):
@@ -103,7 +105,7 @@ def test_superusers_and_the_command_line_get_the_cameras_own_video(admin_user: U
 
 
 def test_a_token_or_link_that_may_only_view_is_a_guest(admin_user: User, hidden: Camera) -> None:
-    """Whoever created it."""
+    """Even that of an administrator."""
     assert (
         views_of(token(admin_user, "*"), hidden)
         == views_of(token(admin_user, "view", "replay"), hidden)
