@@ -41,6 +41,8 @@ _KNOWN_TOKEN_S = 7 * 24 * 3600
 BAD_TOKENS = 30
 BAD_TOKEN_EVERY_S = 2.0
 """Limits of one network: (burst of invalid tokens, seconds per further one)."""
+RAW_ROLES = (Role.REPLAY, Role.EXPORT, Role.CONFIGURE)
+"""The roles that show what a camera records and sends. A user with `view` but none of them is a guest."""
 _OUTLIVING = frozenset({Role.REPLAY, Role.EXPORT})
 """The roles for recordings, which outlive their camera."""
 
@@ -288,27 +290,33 @@ def refresh(principals: Iterable[Principal]) -> dict[Principal, Principal | None
     return fresh
 
 
-def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
-    """Return, for each (principal, role, camera), whether it is still permitted. All objects are read again.
+def recheck(items: Iterable[tuple[Principal, str, Camera, str | None]]) -> list[bool]:
+    """Return, for each (principal, role, camera, view), whether it is still permitted. All objects are read again.
 
+    `view`: the view whose live video is shown; None: there is none. A guest's is not permitted any more if the camera
+    now has another view for guests.
     An unsaved camera represents a deleted one with its slug: this requires the role for all cameras, or the role for
     the new camera that has taken over its recordings. Six queries for all, seven with deleted cameras, and up to
     four for each user whose permission does not result from a grant.
     """
     asked = list(items)
-    fresh = refresh(principal for principal, _, _ in asked)
-    cameras = Camera.objects.in_bulk({camera.pk for _, _, camera in asked if camera.pk is not None})
-    deleted = {camera.slug for _, _, camera in asked if camera.pk is None}
+    fresh = refresh(principal for principal, *_ in asked)
+    cameras = Camera.objects.in_bulk({camera.pk for _, _, camera, _ in asked if camera.pk is not None})
+    deleted = {camera.slug for _, _, camera, _ in asked if camera.pk is None}
     heirs = Camera.objects.in_bulk(deleted, field_name="slug") if deleted else {}
     answers = []
-    for principal, role, camera in asked:
+    for principal, role, camera, view in asked:
         now = fresh[principal]
         present = heirs.get(camera.slug) if camera.pk is None else cameras.get(camera.pk)
         if camera.pk is None and present is None:
             answers.append(bool(now and role in _OUTLIVING and now.may_all(f"{role}_camera", role)))
             continue
-        answers.append(bool(now and present and now.may(role, present)))
+        answers.append(now is not None and present is not None and _may_watch(now, role, present, view))
     return answers
+
+
+def _may_watch(who: Principal, role: str, camera: Camera, view: str | None) -> bool:
+    return who.may(role, camera) and (view is None or shown_view(who, camera, view) == view)
 
 
 def _still(
@@ -385,6 +393,22 @@ class Actor(Protocol):
     def may(self, role: str, camera: Camera, view: str | None = None) -> bool: ...
     def may_all(self, permission: str, scope: str = "*") -> bool: ...
     def may_act_for(self, user: AnyUser) -> bool: ...
+
+
+def is_guest(actor: Actor, camera: Camera) -> bool:
+    """Return whether `actor`, who may view the camera, may see its view for guests only."""
+    return bool(camera.guest_view) and not any(actor.may(role, camera) for role in RAW_ROLES)
+
+
+def shown_view(actor: Actor, camera: Camera, view: str) -> str | None:
+    """Return the view that `actor`, who may view the camera, receives if it requests `view`; None: it is refused.
+
+    This is the only place that decides who sees the camera's own video (""). The database alone determines it: whether
+    the processor of the view for guests exists or works makes no difference.
+    """
+    if not is_guest(actor, camera):
+        return view
+    return camera.guest_view if view in ("", camera.guest_view) else None
 
 
 class LocalOperator:

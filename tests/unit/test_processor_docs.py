@@ -68,7 +68,7 @@ def run(registry: ProcessorRegistry, name: str, images: list[Any]) -> list[Any]:
 @pytest.mark.usefixtures("module")
 def test_each_processor_works_on_real_frames(registry: ProcessorRegistry, created: list[str]) -> None:
     names = {entry.name for entry in registry}
-    drawers = {"edges", "outlines", "clock"}
+    drawers = {"edges", "outlines", "clock", "unreadable"}
     annotators = {"motion", "brightest", "brightness", "doorbell", "movement", "intruders", "dark"}
     assert names == drawers | annotators | {"faces", "blurred", "labels"}
     for name in drawers | annotators:

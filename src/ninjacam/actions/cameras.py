@@ -68,6 +68,7 @@ class CameraFields(SourceFields, total=False):
     detect_stream: str
     thumbnail_stream: str
     processors: list[str]
+    guest_view: str
 
 
 STOP_TIMEOUT_S = 5.0
@@ -79,6 +80,7 @@ _PLAIN = (
     "enabled",
     *RECORD,
     *ROLE_STREAMS,
+    "guest_view",
     "onvif_url",
     "processors",
     "sleeps",
@@ -125,6 +127,8 @@ def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
     """Change the fields in `fields`. Raises: ForbiddenError, InvalidError."""
     require_configure(actor, camera)
     assign_fields(camera, fields)
+    if "guest_view" in fields:
+        check_guest_view(camera)
     _check_and_save(actor, camera)
     record(actor, "camera.update", camera.slug, fields=sorted(fields), url=camera.url)
     return camera
@@ -329,12 +333,24 @@ def _check_roles(camera: Camera, names: Collection[str] | None) -> None:
             raise InvalidError.of(role, _("The camera has no stream “%(name)s”.") % {"name": name})
 
 
+def check_guest_view(camera: Camera) -> None:
+    """Raises: InvalidError: it has no view for guests, although the code declares one, which would be stored again."""
+    declared = "" if camera.guest_view else read_status().view_for_guests(camera.slug)
+    if declared:
+        message = _(
+            "The code of “%(name)s” declares that guests see its view. Remove “replaces_video_for” from it first."
+        )
+        raise InvalidError.of("guest_view", message % {"name": declared})
+
+
 def _check_and_save(actor: Actor, camera: Camera, roles_of: Collection[str] | None = None) -> None:
     """Check and save a camera. `roles_of`: names of its streams besides `main`; None: those in the database.
 
     Raises: ConflictError, InvalidError.
     """
     _check_roles(camera, roles_of)
+    # A new camera or name may be one for which the code declares a view for guests.
+    camera.guest_view = camera.guest_view or read_status().view_for_guests(camera.slug)
     try:
         camera.full_clean()
     except ValidationError as error:

@@ -44,6 +44,10 @@ def create_link(
         raise InvalidError.of("kind", _("Unknown kind of link. Use one of: %(kinds)s.") % {"kinds": kinds})
     query = {name: value for name, value in (parameters or {}).items() if value}
     camera = get_camera(principal, slug, route.role_for(query), view)
+    if view and view != camera.guest_view and camera.guest_view and not route.is_recorded:
+        raise InvalidError.of(
+            "view", _("Links show only the view of this camera that guests see. Omit “view”.")
+        )
     if principal.source == "signed":
         raise ForbiddenError(_("You may not create links with a link."))
     if not 1 <= lifetime_s <= signing.MAX_AGE_S:

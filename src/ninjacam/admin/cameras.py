@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
+from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields, check_guest_view
 from ninjacam.actions.sources import AddressFields, assign_address
 from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.admin.base import AuditedPages
@@ -69,6 +69,7 @@ class CameraAdminForm(CameraModelForm):
             "verify_tls",
             "sleeps",
             "enabled",
+            "guest_view",
             *RECORD,
             *ROLE_STREAMS,
         ]
@@ -88,6 +89,8 @@ class CameraAdminForm(CameraModelForm):
             fields["username"], fields["password"] = entered["username"], entered["password"]
         try:
             assign_fields(draft, fields)
+            draft.guest_view = entered["guest_view"]
+            check_guest_view(draft)
         except InvalidError as error:
             raise forms.ValidationError(error.fields) from error
         entered["url"] = draft.url

@@ -29,6 +29,8 @@ When: TypeAlias = Literal["watched", "recorded", "motion", "always", "events"]
 """When a processor runs: while its view has viewers; also while the camera is recorded; during motion;
 always; once for each snapshot of an event, without a view."""
 Names: TypeAlias = str | list[str] | tuple[str, ...]
+ReplacesFor = Literal["", "view"]
+"""The role whose users, if they have no other, see a processor's view instead of the camera's own video. "": none."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -170,10 +172,10 @@ class Registration:
     `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where
     it is defined. `record`: whether its annotations are recorded. `turns`: serializes calls of a function for
     different cameras, which share its globals; None for a class. `width_px`: required width of frames; 0:
-    that of `main`. `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of
-    frames per second; 0: all. `warm_up_s`: see `processor`; None: unknown. `options`: its options model, and
-    `options_schema` the model's JSON Schema; None: no options. `kinds`, `labels`: of the events that it receives;
-    empty: all.
+    that of `main`. `when`: when it runs. `after`, `every_frame`, `replaces_video_for`: see `processor`. `fps`:
+    maximum number of frames per second; 0: all. `warm_up_s`: see `processor`; None: unknown. `options`: its options
+    model, and `options_schema` the model's JSON Schema; None: no options. `kinds`, `labels`: of the events that it
+    receives; empty: all.
     """
 
     name: str
@@ -190,6 +192,7 @@ class Registration:
     after: str = ""
     every_frame: bool = False
     warm_up_s: float | None = None
+    replaces_video_for: ReplacesFor = ""
     options: type[OptionsModel] | None = None
     options_schema: dict[str, Any] | None = None
     kinds: tuple[str, ...] = ()
@@ -307,6 +310,7 @@ def processor(
     warm_up_s: float | None = None,
     kinds: Names = (),
     labels: Names = (),
+    replaces_video_for: ReplacesFor = "",
 ) -> Callable[[Definition], Definition]: ...
 
 
@@ -324,6 +328,7 @@ def processor(
     warm_up_s: float | None = None,
     kinds: Names = (),
     labels: Names = (),
+    replaces_video_for: ReplacesFor = "",
 ) -> Any:
     """Make a function, or a subclass of `Processor`, a view of cameras.
 
@@ -356,6 +361,9 @@ def processor(
     `after`: the name of another processor. This one receives the same frames afterwards, in its own thread, with the
     other's latest results in `frame.results`. `every_frame`: it also receives the frames that the other one skipped
     because of its `fps`.
+    `replaces_video_for`: "view": users who may only view a camera see this view instead of its own video. Ninjacam
+    stores this for each camera when it first loads the processor (`guest_view`), so that the camera's own video does
+    not become visible if the processor fails or is removed. The view must be an image: return one, or None.
     `warm_up_s`: seconds of video after which a new instance has the same results as one that has always run; 0: frames
     are independent. A backtest then runs parts of a video concurrently. Omit it if events or results last longer, such
     as tracks and visits.
@@ -372,13 +380,18 @@ def processor(
     """
     _check_frames(width_px, fps, after, every_frame=every_frame)
     _check_warm_up(warm_up_s)
+    if replaces_video_for not in get_args(ReplacesFor):
+        raise ConfigError(f'Use replaces_video_for="view", or omit it; not {replaces_video_for!r}.')
     if when not in get_args(When):
         raise ConfigError(
             f"Unknown time to run a processor {when!r}. Use watched, recorded, motion, always or events."
         )
-    if when == "events" and (record or width_px or fps or after or warm_up_s is not None):
+    if when == "events" and (
+        record or width_px or fps or after or warm_up_s is not None or replaces_video_for
+    ):
         raise ConfigError(
-            'A processor with when="events" receives no frames. Remove record, width_px, fps, after and warm_up_s.'
+            'A processor with when="events" receives no frames. Remove record, width_px, fps, after, warm_up_s and '
+            "replaces_video_for."
         )
     if (kinds or labels) and when != "events":
         raise ConfigError('Remove kinds and labels: only a processor with when="events" receives events.')
@@ -405,6 +418,7 @@ def processor(
                 after=after,
                 every_frame=every_frame,
                 warm_up_s=warm_up_s,
+                replaces_video_for=replaces_video_for,
                 options=model,
                 options_schema=None if model is None else schema_of(model),
                 kinds=_names(kinds),

@@ -79,6 +79,7 @@ def _vision_work(camera: CameraSpec, preset: str) -> Json:
         "detect_stream": camera.detect_stream,
         "options": camera.options,
         "processors_off": camera.processors_off,
+        "guest_view": camera.guest_view,
         "zones": [asdict(zone) for zone in camera.zones if zone.preset in ("", preset)],
         "sleeps": camera.source.sleeps,
     }

@@ -61,6 +61,8 @@ class CameraSpec:
     """Names of the ready-made processors that it uses."""
     processors_off: tuple[str, ...] = ()
     """Names of processors, ready-made or not, that do not run for it."""
+    guest_view: str = ""
+    """The view that replaces its own video for guests; "": none."""
     zones: tuple[Zone, ...] = ()
 
     @property

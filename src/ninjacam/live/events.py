@@ -91,7 +91,7 @@ class EventClient:
 
     # --- Viewer ---
 
-    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
+    def watching(self) -> Iterable[auth.Watched]:
         return ()  # The feed checks permissions itself: they decide which events are sent, too.
 
     def revoked(self, camera: "Camera") -> None:

@@ -10,17 +10,15 @@ from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send, wait_for_disconnect
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import NO_STORE
-from ninjacam.hub.request import StreamRequest
 from ninjacam.live.sink import Sink
 from ninjacam.outputs.mjpeg import CONTENT_TYPE, PREAMBLE, encode_part
 from ninjacam.problems import problem_of_stream, stopping
 from ninjacam.viewers import auth
-from ninjacam.viewers.feeds import Feed, FrameWaiter
+from ninjacam.viewers.feeds import Feed, FeedKey, FrameWaiter
 from ninjacam.viewers.frame_parameters import FrameParameters
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
-    from ninjacam.auth import Principal
     from ninjacam.models import Camera
 
 FIRST_FRAME_S = 5.0
@@ -39,7 +37,7 @@ _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 class Parts:
     """A feed of JPEGs as multipart parts, made once for all its viewers of this worker."""
 
-    def __init__(self, feed_key: "PartsKey", all_parts: "AllParts") -> None:
+    def __init__(self, feed_key: FeedKey, all_parts: "AllParts") -> None:
         self.key = feed_key
         self.viewers: tuple[MjpegViewer, ...] = ()
         self._all = all_parts
@@ -85,20 +83,17 @@ class Parts:
             self._all.end(self)
 
 
-PartsKey = tuple[Any, StreamRequest]
-
-
 class AllParts:
     """The Parts of this worker, by feed."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self._by_key: dict[PartsKey, Parts] = {}
+        self._by_key: dict[FeedKey, Parts] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def get(self, key: PartsKey) -> Parts:
+    def get(self, key: FeedKey) -> Parts:
         parts = self._by_key.get(key)
         if parts is None or parts.feed.refused is not None:
             parts = self._by_key[key] = Parts(key, self)
@@ -116,10 +111,9 @@ class MjpegViewer:
     def __init__(
         self,
         all_parts: AllParts,
-        watching: "tuple[Principal, Camera]",
+        access: auth.LiveAccess,
         scope: Scope,
         send: Send,
-        stream: str = MAIN,
     ) -> None:
         self.role = "view"
         self.sink = Sink(
@@ -130,25 +124,20 @@ class MjpegViewer:
         )
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._all = all_parts
-        self._watching = watching
-        self._stream = stream
-        self.principal = watching[0]
+        self.access = access
+        self.principal = access.principal
         self.stopped = False
         self._begun = False
         self._parts: Parts | None = None
 
     # --- Viewer ---
 
-    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        return (self._watching,)
+    def watching(self) -> Iterable[auth.Watched]:
+        return (self.access.watched,)
 
     @property
     def worker(self) -> Worker:
         return self._all.worker
-
-    @property
-    def watched(self) -> "tuple[Principal, Camera]":
-        return self._watching
 
     def revoked(self, camera: "Camera") -> None:
         self.end()
@@ -180,12 +169,8 @@ class MjpegViewer:
     def passthrough_ended(self) -> None:
         """The camera's own JPEGs are missing: switch to the frames of the vision worker, which show the reason."""
         worker = self._all.worker
-        pixels = self._all.get(
-            (
-                worker.pool.pixels_path(self._watching[1].slug, self._stream),
-                FrameParameters().stream_request(worker.settings.mjpeg_quality),
-            )
-        )
+        request = FrameParameters().stream_request(worker.settings.mjpeg_quality)
+        pixels = self._all.get(worker.pool.pixels_of(self.access, request))
         self._leave()
         self.watch(pixels)
 
@@ -201,26 +186,24 @@ class MjpegViewer:
 
 async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Serve the response. Raises: Problem: before the response has started."""
-    all_parts, slug = worker.shared(AllParts), target.slug
+    all_parts = worker.shared(AllParts)
     parameters = FrameParameters.parse(auth.query_of(scope))
-    principal, camera, stream = await worker.database.run(
+    access = await worker.database.run(
         auth.authorise_live, scope, target, parameters.stream, parameters.width_px, "live"
     )
     if scope["method"] == "HEAD":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send(_END)
         return
-    viewer = MjpegViewer(all_parts, (principal, camera), scope, send, stream)
+    viewer = MjpegViewer(all_parts, access, scope, send)
     worker.add(viewer)
     gone = asyncio.get_running_loop().create_task(wait_for_disconnect(receive), name="live-mjpeg")
     gone.add_done_callback(lambda _: viewer.end())
     try:
-        key: PartsKey = (
-            worker.pool.pixels_path(slug, stream),
-            parameters.stream_request(worker.settings.mjpeg_quality),
-        )
-        if parameters.is_plain and _sends_jpeg(slug, stream):
-            key = (worker.pool.packets_path(slug, stream), StreamRequest())
+        key = worker.pool.pixels_of(access, parameters.stream_request(worker.settings.mjpeg_quality))
+        is_own = not access.view and parameters.is_unchanged
+        if is_own and _sends_jpeg(access.camera.slug, access.stream):
+            key = worker.pool.packets_of(access)
         waiter = FrameWaiter()
         feed = worker.pool.join(*key, waiter)
         try:
@@ -252,18 +235,17 @@ async def _has_frame(feed: Feed, waiter: FrameWaiter, viewer: MjpegViewer) -> bo
 
     Raises: Problem: no frame came in time, the view does not exist, or the server stops.
     """
-    worker = viewer.worker
     waiting = asyncio.ensure_future(waiter.wait(feed, timeout_s=FIRST_FRAME_S))
     try:
         await asyncio.wait((waiting, viewer.over), return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
     if feed.refused is not None:
-        raise problem_of_stream(feed.refused)
+        raise problem_of_stream(viewer.access.refusal(feed.refused))
     if viewer.stopped:
         raise stopping()
     if viewer.over.done():
         return False
     if feed.last_frame is None:
-        raise feed.no_frame(details=await worker.may_see_details(*viewer.watched))
+        raise feed.no_frame(details=await viewer.worker.may_see_details(viewer.access))
     return True

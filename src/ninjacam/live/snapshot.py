@@ -1,7 +1,5 @@
 """`/live/<slug>/snapshot.jpg`: the current frame, or a problem that explains why there is none."""
 
-from typing import TYPE_CHECKING
-
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
@@ -12,10 +10,6 @@ from ninjacam.viewers.feeds import FrameWaiter
 from ninjacam.viewers.frame_parameters import FrameParameters
 from ninjacam.viewers.turns import Turns, user_of
 from ninjacam.viewers.worker import Worker
-
-if TYPE_CHECKING:
-    from ninjacam.auth import Principal
-    from ninjacam.models import Camera
 
 TIMEOUT_S = 5.0
 AT_ONCE = 16
@@ -40,34 +34,33 @@ class SnapshotTurns(Turns):
 async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Users take turns, so that one who asks for many does not keep others waiting. Raises: Problem."""
     parameters = FrameParameters.parse(auth.query_of(scope))
-    watching = await worker.database.run(
+    access = await worker.database.run(
         auth.authorise_live, scope, target, parameters.stream, parameters.width_px, "thumbnail"
     )
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
-    async with worker.shared(SnapshotTurns).turn(user_of(watching[0])):
+    async with worker.shared(SnapshotTurns).turn(user_of(access.principal)):
         if worker.stop.is_set():
             raise stopping()
-        await _serve_frame(worker, send, watching, parameters)
+        await _serve_frame(worker, send, access, parameters)
 
 
 async def _serve_frame(
-    worker: Worker, send: Send, watching: "tuple[Principal, Camera, str]", parameters: FrameParameters
+    worker: Worker, send: Send, access: auth.LiveAccess, parameters: FrameParameters
 ) -> None:
     waiter = FrameWaiter()
-    principal, camera, stream = watching
-    path = worker.pool.pixels_path(camera.slug, stream)
-    feed = worker.pool.join(path, parameters.stream_request(worker.settings.mjpeg_quality), waiter)
+    key = worker.pool.pixels_of(access, parameters.stream_request(worker.settings.mjpeg_quality))
+    feed = worker.pool.join(*key, waiter)
     try:
         await waiter.wait(feed, timeout_s=TIMEOUT_S, live_only=True)
         packet = feed.last_frame
     finally:
         worker.pool.leave(feed, waiter)
     if feed.refused is not None:
-        raise problem_of_stream(feed.refused)
+        raise problem_of_stream(access.refusal(feed.refused))
     if packet is None or not feed.fresh:
-        raise feed.no_frame(details=await worker.may_see_details(principal, camera))
+        raise feed.no_frame(details=await worker.may_see_details(access))
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]
     if packet.captured_ns:
         headers.append((b"x-ninjacam-timestamp", rfc3339(packet.captured_ns).encode()))

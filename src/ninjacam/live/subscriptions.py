@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ninjacam.core.packets import CameraState, Codec, Packet
 from ninjacam.core.streams import MAIN
@@ -12,11 +13,9 @@ from ninjacam.live.encodings import Encoding, Encodings, Format, Subscriber
 from ninjacam.live.sink import Sink
 from ninjacam.problems import Problem, problem_of
 from ninjacam.routes import MAX_WIDTH_PX, RAW_VIEW, SLUG
-from ninjacam.viewers.feeds import Feed
+from ninjacam.viewers.auth import LiveAccess
+from ninjacam.viewers.feeds import Feed, FeedKey
 from ninjacam.viewers.worker import Worker
-
-if TYPE_CHECKING:
-    from ninjacam.models import Camera
 
 _BROKEN = (CameraState.RECONNECTING, CameraState.FAILED)
 _COMING = (CameraState.IDLE, CameraState.CONNECTING, CameraState.ASLEEP)
@@ -115,28 +114,23 @@ class SubscribedSocket(Protocol):
 class SocketSubscription(Subscriber):
     """One subscription of one socket, which creates, starts and closes it. `stream`: whose sockets it uses."""
 
-    __slots__ = ("_socket", "camera", "encoding", "request", "stream")
+    __slots__ = ("_socket", "access", "encoding", "request", "stream")
 
     def __init__(
-        self,
-        socket: SubscribedSocket,
-        request: SubscribeRequest,
-        camera: "Camera",
-        stream: str,
-        *,
-        details: bool,
+        self, socket: SubscribedSocket, request: SubscribeRequest, access: LiveAccess, *, details: bool
     ) -> None:
         super().__init__(request.id, socket.sink, request.codecs, details=details)
         self._socket = socket
         self.request = request
-        self.camera = camera
-        self.stream = stream
+        self.access = access
+        self.stream = access.stream
         self.encoding: Encoding | None = None
 
     def begin(self) -> None:
         raise NotImplementedError
 
-    def refused(self, error: dict[str, Any]) -> None:
+    def refused(self, error: Mapping[str, Any]) -> None:
+        error = self.access.refusal(error)
         self.over(str(error.get("code", "error")), str(error.get("message", "")))
 
     def over(self, code: str, message: str) -> None:
@@ -170,29 +164,22 @@ class FramesSubscription(SocketSubscription):
     __slots__ = ("_chooser", "_waiting")
 
     def __init__(
-        self,
-        socket: SubscribedSocket,
-        request: SubscribeRequest,
-        camera: "Camera",
-        stream: str,
-        *,
-        details: bool,
+        self, socket: SubscribedSocket, request: SubscribeRequest, access: LiveAccess, *, details: bool
     ) -> None:
-        super().__init__(socket, request, camera, stream, details=details)
+        super().__init__(socket, request, access, details=details)
         self._waiting: Feed | None = None
         self._chooser: _Chooser | None = None
 
     def begin(self) -> None:
-        if self.request.view:
+        if self.access.view:
             self._watch_pixels()
             return
         self._wait_for_codec()
 
     def _wait_for_codec(self) -> None:
         pool = self._socket.worker.pool
-        path = pool.packets_path(self.camera.slug, self.stream)
         self._chooser = _Chooser(self)
-        self._waiting = pool.join(path, StreamRequest(), self._chooser)
+        self._waiting = pool.join(*pool.packets_of(self.access, self.stream), self._chooser)
         self.choose()
 
     def choose(self) -> None:
@@ -207,7 +194,7 @@ class FramesSubscription(SocketSubscription):
             self.send_state(feed)
             return
         if feed.codec.label in self.codecs:
-            self._watch(feed.path, feed.request)
+            self._watch((feed.path, feed.request))
         else:
             self._watch_pixels()
         self._stop_waiting()
@@ -224,17 +211,18 @@ class FramesSubscription(SocketSubscription):
         if codec.label not in self.codecs:
             self.over("unsupported_codec", "The browser can decode neither H.264 nor JPEG.")
             return
+        # A player that shows the camera's own video requests its own width. A view is made once for all its viewers.
+        is_other = self.access.view != self.request.view
         request = StreamRequest(
-            view=self.request.view,
             codec=codec,
-            width_px=self.request.width_px,
+            width_px=0 if is_other else self.request.width_px,
             quality=self._socket.worker.settings.mjpeg_quality,
         )
-        self._watch(self._socket.worker.pool.pixels_path(self.camera.slug, self.stream), request.snapped())
+        self._watch(self._socket.worker.pool.pixels_of(self.access, request.snapped(), self.stream))
 
-    def _watch(self, path: Any, request: StreamRequest) -> None:
+    def _watch(self, key: FeedKey) -> None:
         encoding = self._socket.worker.shared(Encodings).get(
-            path, request, self.request.format, taken=self._socket.encodings_in_use()
+            *key, self.request.format, taken=self._socket.encodings_in_use()
         )
         self.encoding = encoding
         encoding.add(self)
@@ -264,22 +252,16 @@ class AnnotationsSubscription(SocketSubscription):
     __slots__ = ("_feed", "_head")
 
     def __init__(
-        self,
-        socket: SubscribedSocket,
-        request: SubscribeRequest,
-        camera: "Camera",
-        stream: str,
-        *,
-        details: bool,
+        self, socket: SubscribedSocket, request: SubscribeRequest, access: LiveAccess, *, details: bool
     ) -> None:
-        super().__init__(socket, request, camera, stream, details=details)
+        super().__init__(socket, request, access, details=details)
         self._head = f'{{"op":"annotations","id":{request.id},'
         self._feed: Feed | None = None
 
     def begin(self) -> None:
         pool = self._socket.worker.pool
-        request = StreamRequest(view=self.request.view, codec=Codec.ANNOTATIONS).snapped()
-        self._feed = pool.join(pool.pixels_path(self.camera.slug), request, self)
+        key = pool.pixels_of(self.access, StreamRequest(codec=Codec.ANNOTATIONS).snapped())
+        self._feed = pool.join(*key, self)
         self.on_state()
         for packet in self._feed.gop:
             self.on_packet(packet)

@@ -68,8 +68,8 @@ class TalkSocket:
 
     # --- Viewer ---
 
-    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        return [(self.principal, self._permission.camera)]
+    def watching(self) -> Iterable[auth.Watched]:
+        return [(self.principal, self._permission.camera, None)]
 
     def revoked(self, camera: "Camera") -> None:
         self._refuse(Problem(403, "forbidden", "You may no longer talk to this camera."), "revoked")

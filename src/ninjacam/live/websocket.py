@@ -67,12 +67,12 @@ class LiveSocket:
 
     # --- Viewer ---
 
-    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        return [(self.principal, member.camera) for member in self._members.values()]
+    def watching(self) -> Iterable[auth.Watched]:
+        return [(self.principal, *member.access.watched[1:]) for member in self._members.values()]
 
     def revoked(self, camera: "Camera") -> None:
         for member in list(self._members.values()):
-            if member.camera is camera:
+            if member.access.camera is camera:
                 member.over("forbidden", "You may no longer view this camera.")
 
     def too_slow(self) -> None:
@@ -170,7 +170,7 @@ class LiveSocket:
         if sum(member.request.annotations is request.annotations for member in others) >= most:
             what = "annotations" if request.annotations else "frames"
             raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
-        camera, details, stream = await self.worker.database.run(
+        access, details = await self.worker.database.run(
             auth.authorise_again,
             self.principal,
             request.camera,
@@ -184,7 +184,7 @@ class LiveSocket:
         if before is not None:
             self.drop(before)
         kind = AnnotationsSubscription if request.annotations else FramesSubscription
-        member = kind(self, request, camera, stream, details=details)
+        member = kind(self, request, access, details=details)
         self._members[request.id] = member
         member.begin()
 

@@ -185,6 +185,7 @@ def describe(camera: Camera, status: Status) -> dict[str, Any]:
         "verify_tls": camera.verify_tls,
         "sleeps": camera.sleeps,
         "processors": camera.processors or [],
+        "guest_view": camera.guest_view,
         "record": str(camera.record),
         "record_before_s": camera.record_before_s,
         "record_after_s": camera.record_after_s,

@@ -154,6 +154,7 @@ class Camera(StreamFields):
     `record_stream`, `live_stream`, `detect_stream`, `thumbnail_stream`: the name of the stream for that role; empty:
     chosen by the rules of `core.streams`. `processors`: names of the ready-made ones that it uses.
     `processor_options`: processor -> option -> the value that a user has set, in its JSON form; None: none.
+    `guest_view`: the only view of users who may only view the camera (`auth.shown_view`); empty: its own video.
     """
 
     class Transport(models.TextChoices):
@@ -246,6 +247,23 @@ class Camera(StreamFields):
         _("ready-made processors"), null=True, blank=True, validators=[check_ready_made]
     )
     processor_options = models.JSONField(_("options of processors"), null=True, blank=True, editable=False)
+    guest_view = models.CharField(
+        _("view for guests"),
+        max_length=50,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[
+            RegexValidator(
+                r"^(?!raw\Z)[a-z][a-z0-9_-]{0,49}\Z",
+                _("Enter the name of a processor, such as “privacy”, or nothing."),
+            )
+        ],
+        help_text=_(
+            "A processor whose view replaces the camera's own video for users who may only view. Empty: they see the "
+            "camera's own video."
+        ),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -410,6 +428,7 @@ class Camera(StreamFields):
             detect_stream=self.detect_stream,
             processors=tuple(self.processors or ()),
             processors_off=self.processors_off,
+            guest_view=self.guest_view,
             options=self.processor_options or {},
             zones=self.drawn_zones(),
         )

@@ -20,6 +20,7 @@ from ninjacam.viewers.worker import Worker
 if TYPE_CHECKING:
     from ninjacam.auth import Principal
     from ninjacam.models import Camera
+    from ninjacam.viewers.auth import Watched
 
 logger = logging.getLogger("ninjacam.playback")
 
@@ -89,8 +90,8 @@ class Download:
 
     # --- Viewer ---
 
-    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        return (self._watching,)
+    def watching(self) -> "Iterable[Watched]":
+        return ((*self._watching, None),)
 
     def revoked(self, camera: "Camera") -> None:
         self.end()

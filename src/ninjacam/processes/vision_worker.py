@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     django.setup()
 
     from ninjacam import events
+    from ninjacam.actions.guest_views import store_guest_view
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
     from ninjacam.core.memory import keep_freed_frames
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             orphan_s=options.orphan_s,
             modules=processor_modules(config),
             reload=config.reload,
+            store_guest_view=store_guest_view,
         )
         await process.run()
 

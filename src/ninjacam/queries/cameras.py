@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from django.utils.translation import gettext as _
 
-from ninjacam.auth import Actor, Principal
+from ninjacam.auth import Actor, Principal, shown_view
 from ninjacam.core.errors import ForbiddenError, NotFoundError
 from ninjacam.models import Camera, Role, Segment, archive
 from ninjacam.models.camera import CameraQuerySet
@@ -34,7 +34,7 @@ def find_camera(actor: Actor, slug: str) -> Camera | None:
 def get_camera(actor: Actor, slug: str, role: str = Role.VIEW, view: str | None = None) -> Camera:
     """Return the camera, for which `actor` has `role` (and for its view, if one is given).
 
-    Raises: NotFoundError, ForbiddenError.
+    With a view, use `auth.shown_view` for the one to show. Raises: NotFoundError, ForbiddenError.
     """
     return _checked(actor, Camera.objects.filter(slug=slug).first(), slug, role, view)
 
@@ -68,6 +68,8 @@ def require_recorded(actor: Actor, row: R | None, role: str, missing: str) -> R:
 
 def _checked(actor: Actor, camera: Camera | None, slug: str, role: str, view: str | None = None) -> Camera:
     if camera is not None and actor.may(role, camera, view):
+        if view is not None and shown_view(actor, camera, view) is None:
+            raise ForbiddenError(_("You may not see this view of the camera. Omit “view”."))
         return camera
     if camera is None or not knows(actor, camera):
         raise missing_camera(slug)

@@ -66,6 +66,11 @@ class Status:
             if any(fnmatchcase(slug, pattern) for pattern in processor.get("cameras", ()))
         ]
 
+    def view_for_guests(self, slug: str) -> str:
+        """Return the view that the code declares for the guests of a camera, as it was loaded last; "": none."""
+        declared = (each for each in self.processors_of(slug) if each.get("replaces_video_for"))
+        return next((str(each["name"]) for each in declared), "")
+
     def overlay_of(self, slug: str) -> str | None:
         """Return the annotations that our pages display over a camera's video: the recorded ones, if any."""
         return " ".join(str(each["name"]) for each in self.processors_of(slug) if each.get("record")) or None

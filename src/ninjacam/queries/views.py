@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from ninjacam.auth import Principal
+from ninjacam.auth import Principal, is_guest
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NotFoundError
 from ninjacam.core.times import to_datetime
@@ -46,8 +46,33 @@ class ViewReport:
     failed_at: datetime | None
 
 
+def processors_shown(who: Principal, camera: Camera, status: Status) -> list[Mapping[str, Any]]:
+    """Return the processors of a camera, which `who` may view, whose views `who` may see. For a guest, this is the one
+    whose view replaces the camera's own video, whether or not the engine reports it."""
+    found = status.views_of(camera.slug)
+    if not is_guest(who, camera):
+        return found
+    own = (each for each in found if each["name"] == camera.guest_view)
+    return [next(own, {"name": camera.guest_view})]
+
+
+def views_to_choose(who: Principal, camera: Camera, status: Status) -> list[str]:
+    """Return the names of the views that `who` may choose besides the camera's video. A guest has no choice."""
+    if is_guest(who, camera):
+        return []
+    return [str(processor["name"]) for processor in status.views_of(camera.slug)]
+
+
+def overlay_of(who: Principal, camera: Camera, status: Status) -> str | None:
+    """Return the annotations that our pages display over a camera's video. None for guests: their view has its own."""
+    return None if is_guest(who, camera) else status.overlay_of(camera.slug)
+
+
 def list_views(who: Principal, cameras: Iterable[Camera], status: Status) -> list[ViewReport]:
-    """Return the views of `cameras`, which `who` may view: for each camera its own view, then those of processors."""
+    """Return the views of `cameras`, which `who` may view: for each camera its own view, then those of processors.
+
+    A guest gets one view: the one that replaces the camera's own video.
+    """
     return [view for camera in cameras for view in _views_of(who, camera, status)]
 
 
@@ -55,7 +80,8 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
     shown = _whole if who.may(Role.CONFIGURE, camera) else without_traceback
     reports = status.views.get(camera.slug, {}) if status.engine_running else {}
     views = []
-    for processor in ({"name": ""}, *status.views_of(camera.slug)):
+    own = () if is_guest(who, camera) else ({"name": ""},)
+    for processor in (*own, *processors_shown(who, camera, status)):
         report = reports.get(processor["name"], {})
         failed_us = report.get("last_failed_us")
         views.append(
@@ -112,9 +138,9 @@ class ProcessorReport:
 def list_processors(who: Principal, status: Status) -> list[ProcessorReport]:
     """Return the processors of the cameras that `who` may view; all for a user who may configure all cameras."""
     found: dict[str, list[str]] = {}
-    for slug in list_cameras(who).values_list("slug", flat=True):
-        for processor in status.processors_of(slug):
-            found.setdefault(processor["name"], []).append(slug)
+    for camera in list_cameras(who):
+        for processor in processors_shown(who, camera, status):
+            found.setdefault(str(processor["name"]), []).append(camera.slug)
     everything = may_configure_all(who)
     return [
         ProcessorReport(

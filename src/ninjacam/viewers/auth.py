@@ -22,7 +22,7 @@ from django.http import QueryDict
 from django.http.cookie import parse_cookie
 from django.utils.http import is_same_domain
 
-from ninjacam.core.errors import NinjacamError
+from ninjacam.core.errors import NinjacamError, StreamUnavailableError, ViewNotFoundError
 from ninjacam.core.streams import MAIN
 from ninjacam.front_door.messages import Scope, header
 from ninjacam.front_door.mount import Target
@@ -40,6 +40,40 @@ THREADS = 2
 
 ANSWER_TIMEOUT_S = 10.0
 """Seconds per query. A database server behind a broken network does not respond at all."""
+
+
+Watched = tuple["Principal", "Camera", str | None]
+"""A principal, the camera that it watches, and the view whose live video it receives. None: none, but recordings, or
+talk."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAccess:
+    """The permission to receive one view of a camera live. `viewers.feeds` opens feeds for no other view.
+
+    `view`: the view to send, which need not be the requested one; "" for the camera's own video. `stream`: the stream
+    whose sockets provide it. `replaces_raw`: the view replaces the camera's own video for this viewer, a guest.
+    """
+
+    principal: "Principal"
+    camera: "Camera"
+    view: str
+    stream: str
+    replaces_raw: bool
+
+    @property
+    def watched(self) -> Watched:
+        return self.principal, self.camera, self.view
+
+    def refusal(self, error: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the error of a refused feed for this viewer. A guest has not chosen the view, and learns the names
+        of no others."""
+        if not self.replaces_raw or error.get("code") != ViewNotFoundError.code:
+            return error
+        from django.utils.translation import gettext as _
+
+        message = _("The video that you may see is not available at the moment. It will return by itself.")
+        return StreamUnavailableError(message).as_dict()
 
 
 class Database:
@@ -146,7 +180,7 @@ def identify(scope: Scope) -> "Principal":
 def authorise(scope: Scope, target: Target) -> "tuple[Principal, Camera]":
     """Return the principal and the camera of an HTTP request, if the principal has the role of the route.
 
-    Raises: Problem, NotFoundError, ForbiddenError.
+    For live video, use `authorise_live`. Raises: Problem, NotFoundError, ForbiddenError.
     """
     from ninjacam.queries.cameras import get_camera, get_recorded
 
@@ -162,24 +196,38 @@ def authorise(scope: Scope, target: Target) -> "tuple[Principal, Camera]":
 
 def authorise_live(
     scope: Scope, target: Target, stream: str, width_px: int, role: Literal["live", "thumbnail"]
-) -> "tuple[Principal, Camera, str]":
-    """Do the same as `authorise`, for live video. Also return the stream whose sockets provide it.
+) -> LiveAccess:
+    """Do the same as `authorise`, for live video.
 
     Raises: also UnknownStreamError, only to users who may view the camera.
     """
     principal, camera = authorise(scope, target)
-    return principal, camera, _socket_stream(camera, view_of(query_of(scope)), stream, width_px, role)
+    return _live_access(principal, camera, view_of(query_of(scope)), stream, width_px, role)
 
 
-def _socket_stream(
-    camera: "Camera", view: str, stream: str, width_px: int, role: Literal["live", "thumbnail"]
-) -> str:
-    """Return the stream whose sockets serve this request. Raises: UnknownStreamError."""
+def _live_access(
+    principal: "Principal",
+    camera: "Camera",
+    view: str,
+    stream: str,
+    width_px: int,
+    role: Literal["live", "thumbnail"],
+) -> LiveAccess:
+    """Raises: UnknownStreamError."""
+    from ninjacam.auth import is_guest, shown_view
     from ninjacam.queries.streams import get_stream_name
 
-    name = get_stream_name(camera, stream, width_px=0 if view else width_px, role=role)
-    # `main` has the views of processors, regardless of the stream that they process.
-    return MAIN if view else name
+    shown = shown_view(principal, camera, view)
+    assert shown is not None  # get_camera has refused it.
+    name = get_stream_name(camera, stream, width_px=0 if shown else width_px, role=role)
+    return LiveAccess(
+        principal,
+        camera,
+        shown,
+        # `main` has the views of processors, regardless of the stream that they process.
+        stream=MAIN if shown else name,
+        replaces_raw=is_guest(principal, camera),
+    )
 
 
 def view_of(query: Mapping[str, str]) -> str:
@@ -202,11 +250,11 @@ def authorise_socket(scope: Scope) -> "Principal":
 
 def authorise_again(
     principal: "Principal", slug: str, view: str, stream: str, width_px: int
-) -> "tuple[Camera, bool, str]":
+) -> tuple[LiveAccess, bool]:
     """Authorize a subscription of a WebSocket. All objects are read again.
 
-    Returns: the camera, whether the principal may see the details of its errors, and the stream whose sockets
-    provide it. Raises: Problem 401, NotFoundError, ForbiddenError, UnknownStreamError.
+    Returns: the access, and whether the principal may see the details of the camera's errors. Raises: Problem 401,
+    NotFoundError, ForbiddenError, UnknownStreamError.
     """
     from ninjacam.auth import refresh
     from ninjacam.queries.cameras import get_camera
@@ -215,7 +263,7 @@ def authorise_again(
     if fresh is None:
         raise not_authenticated()
     camera = get_camera(fresh, slug, view=view)
-    return camera, may_see_details(fresh, camera), _socket_stream(camera, view, stream, width_px, "live")
+    return _live_access(fresh, camera, view, stream, width_px, "live"), may_see_details(fresh, camera)
 
 
 def authorise_movement(principal: "Principal", slug: str) -> bool:
@@ -323,8 +371,9 @@ def may_see_details(principal: "Principal", camera: "Camera") -> bool:
     return principal.may("configure", camera)
 
 
-def recheck_all(asked: "list[tuple[Principal, str, Camera]]") -> list[bool]:
-    """Return, for each, whether the principal still has that role. Uses a few queries for all."""
+def recheck_all(asked: "list[tuple[Principal, str, Camera, str | None]]") -> list[bool]:
+    """Return, for each, whether the principal still has that role, and may see that view. Uses a few queries for
+    all."""
     from ninjacam.auth import recheck
 
     return recheck(asked)

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ninjacam.core.errors import UnknownStreamError
+from ninjacam.core.errors import ForbiddenError, UnknownStreamError
 from ninjacam.core.packets import LIVE, CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.core.viewer_errors import for_viewers
@@ -14,6 +15,9 @@ from ninjacam.hub.client import RefusedError, StreamSubscription
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import StreamRequest
 from ninjacam.problems import Problem
+
+if TYPE_CHECKING:
+    from ninjacam.viewers.auth import LiveAccess
 
 logger = logging.getLogger("ninjacam.viewers")
 
@@ -24,6 +28,9 @@ restart an encoder."""
 LOST_AFTER_S = 0.5
 """Seconds until a loss is reported. A vision worker or capture process restarts faster, and viewers need not be
 notified."""
+
+FeedKey = tuple[Path, StreamRequest]
+"""The socket of a feed, and the request that is sent to it."""
 
 LOST_MESSAGE = "The connection to the engine is lost. Reconnecting …"
 
@@ -220,7 +227,7 @@ class Pool:
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
-        self._feeds: dict[tuple[Path, StreamRequest], Feed] = {}
+        self._feeds: dict[FeedKey, Feed] = {}
         self._closed = False
 
     def __len__(self) -> int:
@@ -229,12 +236,20 @@ class Pool:
     def __iter__(self) -> Any:
         return iter(self._feeds.values())
 
-    def packets_path(self, slug: str, stream: str = MAIN) -> Path:
-        return self._run_dir / f"{stream_key(slug, stream)}.packets"
+    def packets_of(self, access: "LiveAccess", stream: str = "") -> FeedKey:
+        """Return the feed of the camera's own packets. `stream`: instead of that of `access`.
 
-    def pixels_path(self, slug: str, stream: str = MAIN) -> Path:
-        """Return the path of a `.pixels` socket. The socket of `main` also has the views of processors."""
-        return self._run_dir / f"{stream_key(slug, stream)}.pixels"
+        Raises: ForbiddenError: the access is for the view of a processor.
+        """
+        if access.view:
+            raise ForbiddenError(f"This viewer may only receive the view {access.view!r}.")
+        key = stream_key(access.camera.slug, stream or access.stream)
+        return self._run_dir / f"{key}.packets", StreamRequest()
+
+    def pixels_of(self, access: "LiveAccess", request: StreamRequest, stream: str = "") -> FeedKey:
+        """Return the feed of the view of `access`, in the form of `request`. `stream`: as for packets."""
+        key = stream_key(access.camera.slug, stream or access.stream)
+        return self._run_dir / f"{key}.pixels", replace(request, view=access.view)
 
     def join(self, path: Path, request: StreamRequest, listener: Listener) -> Feed:
         """Add `listener`, which receives future packets. Cached packets are available from the feed."""

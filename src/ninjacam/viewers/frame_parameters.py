@@ -35,14 +35,13 @@ class FrameParameters:
         )
 
     @property
-    def is_plain(self) -> bool:
-        """Return whether the camera's JPEG images can be sent unchanged."""
-        return not (self.view or self.width_px or self.quality or self.fps)
+    def is_unchanged(self) -> bool:
+        """Return whether the camera's JPEG images can be sent unchanged, unless a view is sent."""
+        return not (self.width_px or self.quality or self.fps)
 
     def stream_request(self, quality: int) -> StreamRequest:
-        """Return the request for a local stream. `quality`: the default, if the request has none."""
+        """Return the request for a local stream, without its view. `quality`: the default, if the request has none."""
         return StreamRequest(
-            view=self.view,
             codec=Codec.MJPEG,
             width_px=self.width_px,
             quality=self.quality or quality,

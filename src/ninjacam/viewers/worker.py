@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ninjacam.auth import Principal
     from ninjacam.models import Camera
+    from ninjacam.viewers.auth import Watched
 
 logger = logging.getLogger("ninjacam.viewers")
 
@@ -65,8 +66,8 @@ class Viewer(Protocol):
     @property
     def sink(self) -> Sending: ...
 
-    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        """Return the viewed cameras with their principals, to be checked again."""
+    def watching(self) -> "Iterable[Watched]":
+        """Return what it watches, to be checked again."""
 
     def revoked(self, camera: "Camera") -> None:
         """End the viewing of a camera, because the permission was revoked."""
@@ -144,10 +145,10 @@ class Worker:
             )
             raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
 
-    async def may_see_details(self, principal: "Principal", camera: "Camera") -> bool:
+    async def may_see_details(self, access: auth.LiveAccess) -> bool:
         """Return whether full error messages of the camera may be sent. False while the database is unavailable."""
         try:
-            return await self.database.run(auth.may_see_details, principal, camera)
+            return await self.database.run(auth.may_see_details, access.principal, access.camera)
         except Problem:
             return False
 
@@ -255,7 +256,8 @@ class Worker:
             return
         try:
             answers = await self.database.run(
-                auth.recheck_all, [(principal, viewer.role, camera) for viewer, (principal, camera) in asked]
+                auth.recheck_all,
+                [(principal, viewer.role, camera, view) for viewer, (principal, camera, view) in asked],
             )
         except Problem as exc:
             if not self._database_away:
@@ -269,7 +271,7 @@ class Worker:
             return
         self._checked_at = began
         self._database_away = False
-        for (viewer, (principal, camera)), allowed in zip(asked, answers, strict=True):
+        for (viewer, (principal, camera, _)), allowed in zip(asked, answers, strict=True):
             if not allowed and viewer in self.viewers:
                 self.cut_revoked += 1
                 logger.info("%s may no longer view %s", principal.name, camera.slug)

@@ -69,6 +69,8 @@ class CameraPixels:
         self._options: Mapping[str, Mapping[str, Any]] = {}
         self._drawn: tuple[Zone, ...] = ()
         self._zones = Zones()
+        self.guest_view = ""
+        """The view that replaces the camera's own video for guests; "": none."""
         self._streams: dict[str, _Stream] = {}
         self._rates: dict[str, tuple[int, int, float]] = {}
 
@@ -106,6 +108,7 @@ class CameraPixels:
         decoded.shared.quarantined = self._blamed
         decoded.shared.options = self._options
         decoded.shared.zones = self._zones
+        decoded.shared.guest_view = self.guest_view
         variants = Variants(
             self.slug,
             self._camera_id,
@@ -224,6 +227,11 @@ class CameraPixels:
         for stream in self._streams.values():
             stream.decoded.shared.zones = self._zones
             stream.decoded.retry_failed()
+
+    def set_guest_view(self, view: str) -> None:
+        self.guest_view = view
+        for stream in self._streams.values():
+            stream.decoded.shared.guest_view = view
 
     def code_changed(self) -> None:
         """The code was saved: retry all views at once. Others may be recorded now, or need another stream."""

@@ -342,6 +342,15 @@ class ProcessorCode:
             if isinstance(entry, Registration) and entry.record and self._is_for(camera, name, entry)
         ]
 
+    def view_for_guests(self, camera: str) -> str:
+        """Return the name of the view that the code declares for a camera's guests, the first one by name; "": none."""
+        found = (
+            name
+            for name, entry in sorted(self.current.items())
+            if isinstance(entry, Registration) and entry.replaces_video_for and entry.applies_to(camera)
+        )
+        return next(found, "")
+
     def made(self, camera: str, when: When) -> list[str]:
         """Return the names of a camera's views that are made at this time."""
         return [
@@ -372,6 +381,7 @@ class ProcessorCode:
                 "when": entry.when,
                 "kinds": list(entry.kinds),
                 "labels": list(entry.labels),
+                "replaces_video_for": entry.replaces_video_for,
                 "options": entry.options_schema,
             }
             for _, entry in sorted(self.current.items())

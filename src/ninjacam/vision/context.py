@@ -41,8 +41,9 @@ class Shared:
 
     `quarantined`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
     they crashed their worker, and views that pause because they did not return. `options`: view -> the values of its
-    options that were set for this camera. `zones`: of the camera, replaced as a whole by the loop. `software_reason`:
-    why the hardware of the settings does not decode this stream.
+    options that were set for this camera. `zones`: of the camera, replaced as a whole by the loop. `guest_view`: the
+    view that replaces the camera's own video for guests; "": none. `software_reason`: why the hardware of the settings
+    does not decode this stream.
     """
 
     variants: tuple[Variant, ...] = ()
@@ -51,6 +52,7 @@ class Shared:
     stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     zones: Zones = field(default_factory=Zones)
+    guest_view: str = ""
     scene: SceneWatch = field(default_factory=SceneWatch)
     attention: Attention = field(default_factory=Attention)
     software_reason: str = ""

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
@@ -33,7 +34,9 @@ MAX_ABANDONED_THREADS = 16
 
 class VisionProcess:
     """`modules`: where processors may be defined. `reload`: load them again when they are saved. `memory_bytes`:
-    above it, the worker ends before the kernel kills some process; 0: half of the host's.
+    above it, the worker ends before the kernel kills some process; 0: half of the host's. `store_guest_view(camera,
+    view)`: stores the view that the code declares for guests of a camera that has none. Called in a thread; raises
+    NinjacamError if it must be tried again.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class VisionProcess:
         modules: list[ModuleFile],
         reload: bool,
         memory_bytes: int = 0,
+        store_guest_view: Callable[[str, str], None] | None = None,
     ) -> None:
         self._memory_bytes = memory_bytes or host_memory_bytes() // 2
         self._run_dir = run_dir
@@ -60,6 +64,8 @@ class VisionProcess:
         self._cameras: dict[str, CameraPixels] = {}
         self._is_stuck = False
         self._must_load = False
+        self._store_guest_view = store_guest_view
+        self._storing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         # Cheaper; and a crash in one of OpenCV's own threads could not be attributed. OpenCV reads it when imported.
@@ -89,6 +95,7 @@ class VisionProcess:
                 give_back_freed()
             for camera in self._cameras.values():
                 camera.check_stall()
+            self._store_guest_views()
             if resident_bytes() > self._memory_bytes:
                 logger.error("this worker uses more than half of the host's memory; a new one takes over")
                 os._exit(OUT_OF_MEMORY_STATUS)  # User code still runs: nothing else is certain to end it.
@@ -114,7 +121,33 @@ class VisionProcess:
             self._code.give_up_loading()
         for camera in self._cameras.values():
             camera.code_changed()
+        self._store_guest_views()
         self._child.changed()
+
+    def _store_guest_views(self) -> None:
+        """Store the views that the code declares for guests. The engine assigns the cameras again afterwards, with
+        them; until then, it is tried at each look."""
+        if self._storing is not None and not self._storing.done():
+            return
+        declared = {
+            slug: self._code.view_for_guests(slug)
+            for slug, each in self._cameras.items()
+            if not each.guest_view
+        }
+        wanted = {slug: view for slug, view in declared.items() if view}
+        if wanted and self._store_guest_view is not None:
+            self._storing = asyncio.create_task(self._store_all(wanted), name="guest-views")
+
+    async def _store_all(self, wanted: dict[str, str]) -> None:
+        assert self._store_guest_view is not None
+        for slug, view in wanted.items():
+            try:
+                await asyncio.to_thread(self._store_guest_view, slug, view)
+            except NinjacamError as exc:
+                logger.warning("%s: the view for guests is not stored yet: %s", slug, exc)
+                return
+            if (camera := self._cameras.get(slug)) is not None and not camera.guest_view:
+                camera.set_guest_view(view)
 
     async def _assign(self, message: Json) -> None:
         self._must_load |= self._code.set_ready_made(message.get("ready_made", {}))
@@ -130,6 +163,7 @@ class VisionProcess:
                 running=self._running,
                 on_change=self._child.changed,
             )
+            camera.set_guest_view(entry.get("guest_view", ""))  # Before its sockets open.
             try:
                 facts = [StreamFacts(**each) for each in entry["streams"]]
                 await camera.set_streams(facts, entry["detect_stream"], sleeps=entry.get("sleeps", False))
@@ -143,6 +177,7 @@ class VisionProcess:
             camera.set_options(entry.get("options", {}))
             camera.set_zones(Zone(**each) for each in entry.get("zones", ()))
             camera.set_quarantine([entry for entry in message["quarantined"] if entry["camera"] == slug])
+        self._store_guest_views()
 
     def _status(self) -> Json:
         return {

@@ -181,7 +181,7 @@ class ViewMaker:
             error = for_viewers(view_input.info.error)  # All viewers of the view see this image.
             title = f"{self._context.camera}: {TITLES.get(view_input.info.state, 'No video')}"
             lines = [str(error["message"])] if error else []
-            return Returned(message_image(title, lines, health.last_image))
+            return Returned(message_image(title, lines, self._background()))
         if health.error is not None and now_ns < health.next_try_ns:
             return NOTHING
         decoded_frame = view_input.frame.for_thread(self._reformatter)
@@ -197,8 +197,7 @@ class ViewMaker:
             if not with_image:
                 return NOTHING
             lines = [exc.message, HOW_TO_SEE_MORE]
-            # Not the frame: viewers of a view that hides something must not see it.
-            return Returned(message_image(f"{self.view}: not working", lines, health.last_image))
+            return Returned(message_image(f"{self.view}: not working", lines, self._background()))
         except DecodeError as exc:
             logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
@@ -209,6 +208,18 @@ class ViewMaker:
         if made.image is not None:
             health.last_image = made.image
         return made
+
+    @property
+    def _is_for_guests(self) -> bool:
+        return bool(self.view) and self.view == self._context.shared.guest_view
+
+    def _background(self) -> Any:
+        """Return the image behind a message; None: none.
+
+        Not the frame, because viewers of a view that hides something must not see it; and nothing for guests, because
+        earlier code may have hidden less.
+        """
+        return None if self._is_for_guests else self.health.last_image
 
     def _set_error(self, error: ProcessorError | None) -> None:
         if (error is None) != (self.health.error is None) or str(error) != str(self.health.error):
@@ -245,6 +256,8 @@ class ViewMaker:
         try:
             values = self._context.shared.options.get(self.view, {})
             returned = self.instance.call(entry, frame, with_image=with_image, values=values)
+            if self._is_for_guests:
+                _check_shows_image(self.view, returned.result)
         except ProcessorError as exc:
             self.health.failed(self._context.camera, exc, self._context.clock)
             if self._context.failures is not None:
@@ -324,6 +337,15 @@ def _is_skipped(entry: Registration | ProcessorError | None, view_input: ViewInp
     if view_input.frame is None or view_input.preceding is None or not isinstance(entry, Registration):
         return False
     return not (entry.every_frame or view_input.preceding.is_new or view_input.preceding.error)
+
+
+def _check_shows_image(view: str, result: Result | None) -> None:
+    """Raises: ProcessorError: annotations without an image, which players draw over the camera's own video."""
+    if result is not None and result.image is None and result.annotations is not None:
+        raise ProcessorError(
+            f"{view}: it returned annotations without an image, and its view replaces the camera's own video for "
+            "guests. Return an image with them, such as (frame.image, annotations)."
+        )
 
 
 def _results_before(entry: Registration, preceding: Preceding | None) -> Mapping[str, Result]:

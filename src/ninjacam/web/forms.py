@@ -91,6 +91,13 @@ class CameraForm(forms.Form):
         ),
     )
     enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
+    guest_view = forms.CharField(
+        label=_("View for guests"),
+        max_length=50,
+        required=False,
+        help_text=Camera._meta.get_field("guest_view").help_text,
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+    )
     record = forms.ChoiceField(
         label=_("Record"),
         choices=Camera.Record.choices,
@@ -124,6 +131,7 @@ class CameraForm(forms.Form):
                 "sleeps",
                 "enabled",
                 "onvif_url",
+                "guest_view",
                 *RECORD,
             )
             sub = find_stream(camera, SUB)
@@ -176,6 +184,8 @@ class CameraForm(forms.Form):
                 fields[name] = entered[name]
         if "onvif_url" in self.data:  # A form without this field does not change it.
             fields["onvif_url"] = entered.get("onvif_url", "")
+        if "guest_view" in self.data:
+            fields["guest_view"] = entered.get("guest_view", "")
         if entered.get("record"):
             fields["record"] = entered["record"]
             fields["record_schedule"] = entered.get("record_schedule", "")

@@ -45,7 +45,7 @@ from ninjacam.queries.publishing import (
 from ninjacam.queries.status import Status, read_status
 from ninjacam.queries.streams import list_streams
 from ninjacam.queries.talk import talk_ability
-from ninjacam.queries.views import list_views
+from ninjacam.queries.views import list_views, overlay_of, views_to_choose
 from ninjacam.routes import ROUTES
 from ninjacam.sources.registry import speaks_rtsp
 from ninjacam.web.forms import CameraForm
@@ -152,7 +152,7 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
     if layout is not None:
         cameras = layout.arrange(cameras)
     chosen = request.GET.get("view", "")
-    tiles = [_tile(camera, status, chosen) for camera in cameras]
+    tiles = [_tile(principal, camera, status, chosen) for camera in cameras]
     views = sorted({view for tile in tiles for view in tile["views"]})
     context = {
         "tiles": tiles,
@@ -166,8 +166,8 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
     return render_page(request, principal, "ninjacam/wall.html", context)
 
 
-def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
-    views = [str(processor["name"]) for processor in status.views_of(camera.slug)]
+def _tile(principal: Principal, camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
+    views = views_to_choose(principal, camera, status)
     findings = status.camera(camera, details=False).get("findings", ())
     return {
         "camera": camera,
@@ -177,7 +177,7 @@ def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
             camera.slug,
             {
                 "view": chosen if chosen in views else None,
-                "overlay": status.overlay_of(camera.slug),
+                "overlay": overlay_of(principal, camera, status),
                 "data_views": " ".join(views),
             },
         ),
@@ -190,9 +190,10 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
     camera = get_camera(principal, slug)
     status = read_status()
     may_configure = principal.may("configure", camera)
-    views = list_views(principal, [camera], status)[1:]  # Without the camera itself.
+    choices = views_to_choose(principal, camera, status)
+    views = [view for view in list_views(principal, [camera], status) if view.name in choices]
     chosen = request.GET.get("view", "")
-    if chosen and chosen not in {view.name for view in views}:
+    if chosen and chosen not in choices:
         raise ViewNotFoundError(
             _("The camera “%(slug)s” has no view “%(view)s”.") % {"slug": slug, "view": chosen[:50]}
         )
@@ -216,7 +217,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
             slug,
             {
                 "view": chosen or None,
-                "overlay": status.overlay_of(slug),
+                "overlay": overlay_of(principal, camera, status),
                 "controls": True,
                 "data_may_export": principal.may("export", camera),
             },

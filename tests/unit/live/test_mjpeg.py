@@ -1,6 +1,7 @@
 """What a viewer of MJPEG gets who takes less than there is."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -22,8 +23,8 @@ def test_a_slow_viewer_gets_the_newest_frame_next() -> None:
         feed = SimpleNamespace(state=CameraState.LIVE, refused=None, is_off=False, last_frame=None)
         pool = SimpleNamespace(join=lambda *_: feed, leave=lambda *_: None)
         everybody = AllParts(cast(Any, SimpleNamespace(pool=pool)))
-        parts = Parts(("door.pixels", StreamRequest(codec=Codec.MJPEG)), everybody)
-        viewer = MjpegViewer(everybody, cast(Any, (None, None)), {}, send)
+        parts = Parts((Path("door.pixels"), StreamRequest(codec=Codec.MJPEG)), everybody)
+        viewer = MjpegViewer(everybody, cast(Any, SimpleNamespace(principal=None)), {}, send)
         viewer.watch(parts)
         for number in range(10):
             data = b"picture %d" % number

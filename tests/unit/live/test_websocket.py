@@ -30,8 +30,8 @@ def test_replacing_annotations_by_frames_does_not_exceed_the_limit(monkeypatch: 
     async def send(message: Message) -> None:
         errors.append(json.loads(message["text"]))
 
-    async def authorise(*_: Any) -> tuple[None, bool, str]:
-        return None, False, "main"
+    async def authorise(*_: Any) -> tuple[None, bool]:
+        return None, False
 
     async def run() -> None:
         worker = cast(Any, SimpleNamespace(database=SimpleNamespace(run=authorise)))

@@ -8,13 +8,13 @@ from ninjacam.viewers.frame_parameters import FrameParameters
 
 def test_equal_parameters_become_one_shared_request() -> None:
     parameters = FrameParameters.parse({"view": "edges", "width": "700", "quality": "77", "fps": "4.6"})
-    assert parameters.stream_request(80) == StreamRequest("edges", Codec.MJPEG, 800, 80, 5.0)
-    assert not parameters.is_plain
+    assert parameters.stream_request(80) == StreamRequest("", Codec.MJPEG, 800, 80, 5.0)
+    assert parameters.view == "edges" and not parameters.is_unchanged
 
 
 def test_without_parameters_the_request_is_for_the_cameras_own_images() -> None:
     parameters = FrameParameters.parse({"view": "raw", "sig": "x", "_": "1"})
-    assert parameters.is_plain
+    assert parameters.view == "" and parameters.is_unchanged
     assert parameters.stream_request(70) == StreamRequest("", Codec.MJPEG, 0, 70, 0.0)
 
 

@@ -118,7 +118,7 @@ class Watching(OneViewer):
         self.over = asyncio.Event()
 
     def watching(self) -> Any:
-        return ((self.principal, SimpleNamespace(slug="door")),)
+        return ((self.principal, SimpleNamespace(slug="door"), None),)
 
     def stop(self) -> None:
         self.over.set()

@@ -177,6 +177,81 @@ def test_a_view_that_fails_shows_no_frame_that_was_not_processed(tmp_path: Path)
     assert 40 < green < 80 and max(blue, red) < 20, "the last processed image"
 
 
+class Guests:
+    """A view that replaces the camera's video for guests, and a bright frame that it must never show unprocessed."""
+
+    def __init__(self, directory: Path, function: Callable[[Frame], Any]) -> None:
+        self.clock = FakeClock()
+        self.published: list[Packet] = []
+        self.context = context_of(directory, function, self.published, clock=self.clock)
+        self.context.shared.variants = (Variant(StreamRequest("numbers", Codec.MJPEG), Channel(LIVE)),)
+        self.context.shared.guest_view = "numbers"
+        self.maker = ViewMaker("numbers", self.context)
+
+    def show(self) -> Any:
+        """Return the pixel at the lower right of the image for one frame, which is white."""
+        white = np.full((360, 640, 3), 255, np.uint8)
+        image = SimpleNamespace(width=640, height=360, bgr=lambda: white.copy(), gray=lambda: white[..., 0])
+        image.for_thread = lambda _: image
+        packet = Packet(Kind.VIDEO, Codec.H264, b"", 0, self.clock.monotonic_ns())
+        self.clock.advance(1)
+        self.maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, LIVE))
+        shown = cv2.imdecode(np.frombuffer(self.published[-1].data, np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
+        return shown[-5, -5].tolist()
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [[], [Text(9, 9, "x")], (None, []), Result(annotations=[])],
+    ids=["none", "list", "pair", "result"],
+)
+def test_guests_do_not_see_a_frame_over_which_annotations_are_drawn(tmp_path: Path, returned: Any) -> None:
+    guests = Guests(tmp_path, lambda _: returned)
+    assert max(guests.show()) < 50
+    error = guests.maker.health.error
+    assert error is not None and "Return an image" in error.message
+    guests.context.shared.guest_view = "another"
+    assert min(guests.show()) > 200, "it is an ordinary view otherwise"
+
+
+def test_guests_see_images_and_frames_on_which_a_processor_has_drawn(tmp_path: Path) -> None:
+    def draw(frame: Frame) -> Any:
+        frame.image[:] = (0, 200, 0)
+        return results.pop(0)
+
+    results = [
+        None,
+        Result(values={"inside": 1}),
+        (np.full((36, 64, 3), (0, 200, 0), np.uint8), [Text(1, 1, "x")]),
+    ]
+    guests = Guests(tmp_path, draw)
+    for _ in range(3):
+        blue, green, red = guests.show()
+        assert green > 190 and max(blue, red) < 10
+
+
+def test_an_error_in_the_view_for_guests_has_no_earlier_image_behind_it(tmp_path: Path) -> None:
+    """Before the code was saved or the view was for guests, it may have hidden less."""
+    is_working = True
+
+    def hide(frame: Frame) -> Any:
+        if not is_working:
+            raise ValueError("no model")
+
+    guests = Guests(tmp_path, hide)
+    assert min(guests.show()) > 200
+    is_working = False
+    assert max(guests.show()) < 50
+    lost = ViewInput(
+        None, Packet(Kind.VIDEO, Codec.H264, b"", 0, 0), 0, 40e6, StreamInfo("door", state=CameraState.FAILED)
+    )
+    guests.clock.advance(1)
+    guests.maker.make(lost)
+    shown = cv2.imdecode(np.frombuffer(guests.published[-1].data, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None and max(shown[-5, -5]) < 50
+
+
 def test_each_failure_of_a_processor_is_counted_and_the_first_one_logged_with_its_traceback(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

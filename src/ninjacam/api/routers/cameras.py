@@ -153,6 +153,7 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         live_stream=camera.live_stream,
         detect_stream=camera.detect_stream,
         processors=camera.processors or [],
+        guest_view=camera.guest_view if may_configure else None,
         thumbnail_stream=camera.thumbnail_stream,
         streams=[stream_out(each) for each in list_streams(who, [camera], status)],
         source=SourceOut.from_orm(camera) if may_configure else None,

@@ -45,6 +45,15 @@ ReadyMade = Annotated[
     list[Annotated[str, Field(max_length=50)]],
     Field(max_length=50, description="The ready-made processors that the camera uses, by name."),
 ]
+GuestView = Annotated[
+    str,
+    Field(
+        max_length=50,
+        pattern=r"^([a-z][a-z0-9_-]{0,49})?$",
+        description="Name of a processor whose view replaces the camera's own video for users who may only view it; "
+        "empty: none. While the view is not available, they see no video.",
+    ),
+]
 Sleeps = Annotated[
     bool,
     Field(
@@ -170,6 +179,7 @@ _CAMERA = {
     "live_stream": "",
     "detect_stream": "",
     "processors": ["motion"],
+    "guest_view": "",
     "thumbnail_stream": "",
     "streams": [STREAM],
     "source": {
@@ -224,6 +234,10 @@ class CameraOut(Schema):
     live_stream: str
     detect_stream: str
     processors: list[str]
+    guest_view: str | None = Field(
+        description="View that replaces the camera's own video for users who may only view; empty: none. null unless "
+        "you may configure the camera."
+    )
     thumbnail_stream: str
     streams: list[StreamOut] = Field(description="`main` first, then the others by name.")
     source: SourceOut | None
@@ -269,6 +283,7 @@ class CameraIn(SourceFieldsIn):
     onvif_url: OnvifUrl = ""
     sleeps: Sleeps = False
     processors: ReadyMade = Field(default_factory=list)
+    guest_view: GuestView = ""
     record_stream: RoleStream = ""
     live_stream: RoleStream = ""
     detect_stream: RoleStream = ""
@@ -309,6 +324,7 @@ class CameraPatch(SourceFieldsPatch):
     onvif_url: OnvifUrl = Field(default_factory=str)
     sleeps: Sleeps = Field(default_factory=bool)
     processors: ReadyMade = Field(default_factory=list)
+    guest_view: GuestView = Field(default_factory=str)
     record_stream: RoleStream = Field(default_factory=str)
     live_stream: RoleStream = Field(default_factory=str)
     detect_stream: RoleStream = Field(default_factory=str)

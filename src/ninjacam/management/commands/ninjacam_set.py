@@ -85,6 +85,11 @@ class Command(SourceCommand):
             metavar="NAMES",
             help=f"ready-made processors, separated by commas; '' for none: {', '.join(READY_MADE)}",
         )
+        parser.add_argument(
+            "--guest-view",
+            metavar="NAME",
+            help="processor whose view users who may only view see instead of the video; '' for none",
+        )
         parser.add_argument("--audio", action=BooleanOptionalAction, help="record and play audio")
         parser.add_argument("--verify-tls", action=BooleanOptionalAction, help="verify the TLS certificate")
         self.add_check_arguments(parser)
@@ -93,7 +98,7 @@ class Command(SourceCommand):
         """Return the fields of the given options. Prompts for a password."""
         fields = CameraFields()
         for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
-                     "enabled", "audio", "onvif_url", "sleeps", *ROLES):  # fmt: skip
+                     "enabled", "audio", "onvif_url", "sleeps", "guest_view", *ROLES):  # fmt: skip
             if options.get(name) is not None:
                 fields[name] = options[name]  # type: ignore[literal-required] # names of the TypedDict
         if options["processors"] is not None:
