@@ -55,6 +55,7 @@ class Command(SourceCommand):
             action="store_true",
             help="a battery camera: connect only while it is watched or recorded",
         )
+        self.add_processors_argument(parser)
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
         self.add_check_arguments(parser)
@@ -74,6 +75,7 @@ class Command(SourceCommand):
             record_after_s=options["after"],
             onvif_url=options["onvif"],
             sleeps=options["sleeps"],
+            processors=self.processors(options) or [],
         )
         streams = self.streams(options)
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)
