@@ -33,7 +33,7 @@ def check_limits(user: Any, settings: Settings) -> None:
     """
     # NO KEY UPDATE: rows that reference the user already hold a key-share lock, so a full lock could deadlock.
     get_user_model()._base_manager.select_for_update(no_key=True).filter(pk=user.pk).first()
-    own = Export.objects.filter(created_by=user)
+    own = Export.objects.downloads().filter(created_by=user)
     active = list(own.active())
     if len(active) > settings.active_exports_per_user:
         raise LimitError(

@@ -59,6 +59,36 @@ def write_report(file: TextIO, result: RunResult, comparison: Comparison | None,
     file.write("</body></html>\n")
 
 
+def write_comparison(file: TextIO, comparison: Comparison, zone: tzinfo, *, max_events: int) -> None:
+    """Write a part of an HTML page: the events that only one of the runs has, and those in both, with pictures.
+
+    `max_events`: in each of the three lists. The page has the style.
+    """
+    for each in (comparison.before, comparison.after):
+        if each.ended_by:
+            file.write(f'<p class="error">The run ended early: {escape(each.ended_by)}</p>')
+    for part in (
+        _counts(comparison),
+        _events(
+            f"Only with the saved options ({len(comparison.only_before)})",
+            comparison.only_before,
+            zone,
+            max_events,
+        ),
+        _events(
+            f"Only with the tried options ({len(comparison.only_after)})",
+            comparison.only_after,
+            zone,
+            max_events,
+        ),
+        _events(
+            f"With both ({len(comparison.both)})", [after for _, after in comparison.both], zone, max_events
+        ),
+        _failures(comparison.after, zone),
+    ):
+        file.writelines(part)
+
+
 def _summary(result: RunResult) -> Iterator[str]:
     rows = [
         ("Video", f"{result.source}, camera {result.camera}, {result.length_s:.1f} s"),
@@ -78,7 +108,17 @@ def _summary(result: RunResult) -> Iterator[str]:
 def _comparison(comparison: Comparison | None, zone: tzinfo) -> Iterator[str]:
     if comparison is None:
         return
-    yield "<h2>Comparison</h2><table>"
+    yield "<h2>Comparison</h2>"
+    yield from _counts(comparison)
+    if comparison.only_before:
+        yield from _events("Events that are missing now", comparison.only_before, zone)
+    if comparison.only_after:
+        yield from _events("New events", comparison.only_after, zone)
+
+
+def _counts(comparison: Comparison) -> Iterator[str]:
+    """Yield what differs, as a table."""
+    yield "<table>"
     for name, (old, new) in comparison.options.items():
         old_text, new_text = ("default" if each is None else repr(each) for each in (old, new))
         yield f"<tr><th>{escape(name)}</th><td>{escape(old_text)} → {escape(new_text)}</td></tr>\n"
@@ -89,15 +129,16 @@ def _comparison(comparison: Comparison | None, zone: tzinfo) -> Iterator[str]:
     yield f"<tr><th>Frames with different results</th><td>{comparison.different_frames}</td></tr></table>"
     if comparison.is_equal:
         yield "<p>The results are equal.</p>"
-    if comparison.only_before:
-        yield from _events("Events that are missing now", comparison.only_before, zone)
-    if comparison.only_after:
-        yield from _events("New events", comparison.only_after, zone)
 
 
-def _events(title: str, events: Sequence[CollectedEvent], zone: tzinfo) -> Iterator[str]:
-    yield f'<h2>{escape(title)}</h2><ul class="events">'
-    for event in events[:MAX_EVENTS]:
+def _events(
+    title: str, events: Sequence[CollectedEvent], zone: tzinfo, max_events: int = MAX_EVENTS
+) -> Iterator[str]:
+    yield f"<h2>{escape(title)}</h2>"
+    if not events:
+        return
+    yield '<ul class="events">'
+    for event in events[:max_events]:
         image = '<div class="none"></div>'
         if event.jpeg:
             image = f'<img alt="" src="data:image/jpeg;base64,{escape(event.jpeg)}">'
@@ -105,8 +146,8 @@ def _events(title: str, events: Sequence[CollectedEvent], zone: tzinfo) -> Itera
         yield f'{escape(format_time(event.start_ns, zone))}<br><span class="quiet">{escape(_details(event))}</span>'
         yield "</div></li>\n"
     yield "</ul>"
-    if len(events) > MAX_EVENTS:
-        yield f"<p>{len(events) - MAX_EVENTS} more are left out.</p>"
+    if len(events) > max_events:
+        yield f"<p>{len(events) - max_events} more are left out.</p>"
 
 
 def _details(event: CollectedEvent) -> str:

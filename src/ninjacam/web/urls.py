@@ -3,6 +3,7 @@
 from django.urls import path
 
 from ninjacam.web import views
+from ninjacam.web.backtest_page import show_backtest
 from ninjacam.web.options_page import choose_processors, edit_options
 from ninjacam.web.publishing_page import download_certificate, show_publishing
 from ninjacam.web.values_page import show_values
@@ -21,6 +22,7 @@ urlpatterns = [
     path("cameras/<slug:slug>/", views.show_camera, name="camera"),
     path("cameras/<slug:slug>/edit/", views.edit_camera, name="camera-edit"),
     path("cameras/<slug:slug>/options/<slug:processor>/", edit_options, name="processor-options"),
+    path("cameras/<slug:slug>/backtests/<uuid:backtest_id>/", show_backtest, name="backtest"),
     path("cameras/<slug:slug>/processors/", choose_processors, name="processors-choose"),
     path("cameras/<slug:slug>/values/", show_values, name="values"),
     path("cameras/<slug:slug>/zones/", edit_zones, name="zones"),
