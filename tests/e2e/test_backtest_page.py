@@ -112,6 +112,7 @@ def test_the_comparison_has_the_events_of_only_one_of_the_runs(scene: Scene) -> 
     (event,) = comparison["events_only_before"]
     begun_s = (datetime.fromisoformat(event["start"]) - scene.start).total_seconds()
     assert event["kind"] == "bright" and 19.8 < begun_s < 20.4, event
+    assert scene.product.client.get(f"/rec/door/export/{done['id']}.mp4").status == 404, "it is not a video"
     assert not comparison["is_equal"] and comparison["different_frames"] > 70
     both = scene.wait_for(scene.create(above=190), "done")["comparison"]
     assert both["events_in_both"] == 1 and both["is_equal"]
@@ -163,9 +164,11 @@ def test_the_page_shows_progress_and_then_the_events_with_pictures(scene: Scene,
     with chromium.tab() as tab:
         scene.product.sign_in(tab)
         tab.navigate(scene.product.url("/cameras/door/options/bright/"))
-        _enter(tab, above=250, delay_s=0.001)
+        _enter(tab, above=250, delay_s=0.01)
         tab.js("document.querySelector('[name=try][value=night]').click()")
-        tab.until("location.pathname.includes('/backtests/') && document.querySelector('#backtest progress')")
+        tab.until(
+            "location.pathname.includes('/backtests/') && document.querySelector('#backtest progress') !== null"
+        )
         _look(tab, "running")
         tab.until("document.querySelector('.report .events img')?.naturalWidth > 0", 60)
         heads = tab.js("[...document.querySelectorAll('.report h2')].map((each) => each.textContent)")
@@ -184,7 +187,11 @@ def test_the_page_shows_progress_and_then_the_events_with_pictures(scene: Scene,
         tab.js("document.querySelector('button[name=save]').click()")
         tab.until("location.pathname.endsWith('/options/bright/')")
         assert scene.product.client.get(f"{API}/options/bright").json()["values"]["above"] == 250
-        _look(tab, "options")
+        tab.js("document.querySelector('.trial-times').open = true")
+        for width in (390, 1280):
+            tab.size(width, 800, phone=width < 400)
+            assert tab.js("document.documentElement.scrollWidth <= innerWidth"), "it fits"
+            _look(tab, f"options-{width}")
         assert not [line for line in tab.log if "EXCEPTION" in line or "Content Security" in line]
     scene.product.client.request(
         "PATCH", f"{API}/options/bright", json_body={"values": {"above": None, "delay_s": None}}

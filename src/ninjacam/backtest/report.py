@@ -4,8 +4,8 @@ Everything that comes from user code or a video is escaped, and a content securi
 forgotten would allow.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import tzinfo
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, tzinfo
 from html import escape
 from typing import TextIO
 
@@ -62,31 +62,28 @@ def write_report(file: TextIO, result: RunResult, comparison: Comparison | None,
 def write_comparison(file: TextIO, comparison: Comparison, zone: tzinfo, *, max_events: int) -> None:
     """Write a part of an HTML page: the events that only one of the runs has, and those in both, with pictures.
 
-    `max_events`: in each of the three lists. The page has the style.
+    `max_events`: in each of the three lists. The page has the style, and shows the options.
     """
-    for each in (comparison.before, comparison.after):
+    before, after = comparison.before, comparison.after
+    for each in (before, after):
         if each.ended_by:
             file.write(f'<p class="error">The run ended early: {escape(each.ended_by)}</p>')
-    for part in (
-        _counts(comparison),
-        _events(
-            f"Only with the saved options ({len(comparison.only_before)})",
-            comparison.only_before,
-            zone,
-            max_events,
-        ),
-        _events(
-            f"Only with the tried options ({len(comparison.only_after)})",
-            comparison.only_after,
-            zone,
-            max_events,
-        ),
-        _events(
-            f"With both ({len(comparison.both)})", [after for _, after in comparison.both], zone, max_events
-        ),
-        _failures(comparison.after, zone),
+    equal = "The results are equal." if comparison.is_equal else ""
+    file.write(
+        f"<p>Events: {len(before.events)} with the saved options, {len(after.events)} with the tried ones. "
+        f"Frames with different results: {comparison.different_frames}. {equal}</p>"
+    )
+    for title, events in (
+        ("Only with the saved options", comparison.only_before),
+        ("Only with the tried options", comparison.only_after),
+        ("With both", [event for _, event in comparison.both]),
     ):
-        file.writelines(part)
+        file.writelines(_events(f"{title} ({len(events)})", events, zone, max_events, _to_seconds))
+    file.writelines(_failures(after, zone))
+
+
+def _to_seconds(at_ns: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at_ns / NS, zone).isoformat(" ", "seconds")[:19]
 
 
 def _summary(result: RunResult) -> Iterator[str]:
@@ -108,17 +105,7 @@ def _summary(result: RunResult) -> Iterator[str]:
 def _comparison(comparison: Comparison | None, zone: tzinfo) -> Iterator[str]:
     if comparison is None:
         return
-    yield "<h2>Comparison</h2>"
-    yield from _counts(comparison)
-    if comparison.only_before:
-        yield from _events("Events that are missing now", comparison.only_before, zone)
-    if comparison.only_after:
-        yield from _events("New events", comparison.only_after, zone)
-
-
-def _counts(comparison: Comparison) -> Iterator[str]:
-    """Yield what differs, as a table."""
-    yield "<table>"
+    yield "<h2>Comparison</h2><table>"
     for name, (old, new) in comparison.options.items():
         old_text, new_text = ("default" if each is None else repr(each) for each in (old, new))
         yield f"<tr><th>{escape(name)}</th><td>{escape(old_text)} → {escape(new_text)}</td></tr>\n"
@@ -129,10 +116,18 @@ def _counts(comparison: Comparison) -> Iterator[str]:
     yield f"<tr><th>Frames with different results</th><td>{comparison.different_frames}</td></tr></table>"
     if comparison.is_equal:
         yield "<p>The results are equal.</p>"
+    if comparison.only_before:
+        yield from _events("Events that are missing now", comparison.only_before, zone)
+    if comparison.only_after:
+        yield from _events("New events", comparison.only_after, zone)
 
 
 def _events(
-    title: str, events: Sequence[CollectedEvent], zone: tzinfo, max_events: int = MAX_EVENTS
+    title: str,
+    events: Sequence[CollectedEvent],
+    zone: tzinfo,
+    max_events: int = MAX_EVENTS,
+    to_text: Callable[[int, tzinfo], str] = format_time,
 ) -> Iterator[str]:
     yield f"<h2>{escape(title)}</h2>"
     if not events:
@@ -143,7 +138,7 @@ def _events(
         if event.jpeg:
             image = f'<img alt="" src="data:image/jpeg;base64,{escape(event.jpeg)}">'
         yield f'<li>{image}<div class="text"><b>{escape(event.label or event.kind)}</b><br>'
-        yield f'{escape(format_time(event.start_ns, zone))}<br><span class="quiet">{escape(_details(event))}</span>'
+        yield f'{escape(to_text(event.start_ns, zone))}<br><span class="quiet">{escape(_details(event))}</span>'
         yield "</div></li>\n"
     yield "</ul>"
     if len(events) > max_events:

@@ -148,6 +148,15 @@ def test_a_backtest_is_not_an_export(owner: User, camera: Camera, yard: Camera) 
     assert exported.status_code == 422
 
 
+def test_a_backtest_does_not_count_as_an_export_of_the_user(admin_user: User, settings: Any) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "ACTIVE_EXPORTS_PER_USER": 1, "EXPORTS_PER_USER": 1}
+    client = signed_in(admin_user)
+    assert post(client).status_code == 201
+    body = {"camera": "door", "start": START.isoformat(), "end": (START + timedelta(seconds=9)).isoformat()}
+    assert client.post("/api/v1/exports", body, content_type="application/json").status_code == 201
+    assert client.post("/api/v1/exports", body, content_type="application/json").status_code == 429
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -104,4 +104,4 @@ def test_all_of_the_page_that_comes_from_user_code_is_escaped() -> None:
     page = io.StringIO()
     write_comparison(page, compare(evil(events=events[:1]), evil(events=events)), UTC, max_events=9)
     write_comparison(page, compare(evil(events=events), result(events=[])), UTC, max_events=9)
-    assert "<script" not in page.getvalue() and page.getvalue().count("&lt;script&gt;") >= 20
+    assert "<script" not in page.getvalue() and page.getvalue().count("&lt;script&gt;") >= 20, page.getvalue()
