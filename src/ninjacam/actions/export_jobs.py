@@ -90,6 +90,11 @@ class _Run:
 
 
 LANES = ("copy", "drawn", "backtest")
+_LANE_OF: dict[str, str] = {
+    Export.Kind.COPY: "copy",
+    Export.Kind.KEY_FRAMES: "copy",
+    Export.Kind.BACKTEST: "backtest",
+}
 SLOTS = 2
 """Number of exports of one lane that run at once, for different users, so that users need not wait hours for another
 user's export."""
@@ -99,7 +104,7 @@ def lane_of(kind: str) -> str:
     """Return the lane of a kind of export. Copies take seconds and must not wait for hours of encoding, and neither for
     backtests, which users watch.
     """
-    return kind if kind in (Export.Kind.COPY, Export.Kind.BACKTEST) else "drawn"
+    return _LANE_OF.get(kind, "drawn")
 
 
 class ExportJobs:
@@ -271,7 +276,7 @@ class ExportJobs:
             "view": options.get("view") or "",
             "width_px": options.get("width_px") or 0,
         }
-        if export.kind == Export.Kind.TIMELAPSE:
+        if export.kind in (Export.Kind.TIMELAPSE, Export.Kind.KEY_FRAMES):
             spec["fps"] = options["fps"]
             spec["speed"] = options["speed"] or speed_for(options["length_s"], _recorded_s(export))
         return spec

@@ -96,6 +96,7 @@ class Export(models.Model):
         COPY = "copy", _("as recorded")
         BURNED = "burned", _("re-encoded")
         TIMELAPSE = "timelapse", _("timelapse")
+        KEY_FRAMES = "key_frames", _("timelapse of key frames")
         BACKTEST = "backtest", _("backtest")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -76,6 +76,10 @@ def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any
     if spec.kind == "copy":
         paths = [Path(path) for path in spec.paths]
         return export_copy(paths, spec.start_ns, spec.end_ns, Path(spec.output), on_progress)
+    if spec.kind == "key_frames":
+        from ninjacam.recordings.key_timelapse import export_key_frames
+
+        return export_key_frames(spec, on_progress)
     import cv2
 
     from ninjacam.core.memory import keep_freed_frames

@@ -359,7 +359,8 @@ def test_expired_files_are_deleted_and_their_rows_later_and_unknown_files_stay(b
     for export in (done, kept):
         export.path(bench.exports).write_text("x")
     stranger = "1c9e6679-7425-40de-944b-e07fc1f90ae7-" + "c" * 32 + ".mp4"
-    for name in ("holiday.mp4", stranger, f"{stranger}.part", f"{kept.pk}-{'d' * 32}.mp4"):
+    left = [f"{kept.pk}-{'d' * 32}.{ending}" for ending in ("mp4", "json", "json.part")]
+    for name in ("holiday.mp4", stranger, f"{stranger}.part", *left):
         (bench.exports / name).write_text("x")
     bench.worker(MAKES).clean()
     assert bench.names() == sorted(["holiday.mp4", stranger, kept.path(bench.exports).name])
