@@ -105,6 +105,52 @@ def test_concurrent_requests_do_not_exceed_the_limit_on_exports_of_a_user(tmp_pa
         assert created == limit, [answer.text for answer in answers]
 
 
+LIMIT = """
+import threading
+import django
+django.setup()
+from django.db import connections, transaction
+from ninjacam.actions.events import EventInput, create_event
+from ninjacam.auth import LocalOperator
+from ninjacam.models import Camera, Rule, WebhookDelivery
+
+operator = LocalOperator()
+Camera.objects.create(slug="door", name="Door", url="rtsp://192.0.2.1/")
+Rule.objects.create(name="Night", notify=True, max_per_hour=1)
+Rule.objects.create(name="Noon", notify=True, max_per_hour=1)
+
+
+def create():
+    create_event(operator, "door", EventInput("person"))
+    connections.close_all()
+
+
+with transaction.atomic():
+    create_event(operator, "door", EventInput("person"))
+    other = threading.Thread(target=create, daemon=True)
+    other.start()
+    other.join(1)
+    create_event(operator, "door", EventInput("car"))
+other.join(20)
+for state in ("waiting", "dead"):
+    print(state, WebhookDelivery.objects.filter(state=state).count())
+"""
+
+
+def test_two_processes_do_not_exceed_the_e_mails_of_a_rule(tmp_path: Path) -> None:
+    with Postgres() as postgres:
+        environment = {
+            "DATABASE_URL": postgres.url,
+            "NINJACAM_DATA": str(tmp_path / "data"),
+            "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
+        }
+        run_command(["list", "--data", str(tmp_path / "data")], environment)  # Creates the tables.
+        done = subprocess.run(
+            python("-c", LIMIT), env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+        )
+    assert done.stdout.splitlines() == ["waiting 2", "dead 4"], done.stderr
+
+
 RACE = """
 import sys, threading
 import django

@@ -1,5 +1,6 @@
 """Replay in the player, in a real browser on the real product. The recorded frames are stamped with their numbers."""
 
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from ninjacam.core.packets import Codec, Packet
@@ -378,6 +380,18 @@ def test_a_finger_selects_a_range_to_download(tab: Tab, world: World) -> None:
     stamps = [(chosen[end] * 1e6 - world.base_ns) / FRAME_NS for end in ("startMs", "endMs")]
     assert stamps == pytest.approx([200, 500], abs=15)
     assert "clip.mp4" in tab.until("document.querySelector('[data-links] a')?.href")
+    assert tab.js("document.documentElement.scrollWidth <= innerWidth"), "the range fits on a phone"
+    tab.js("document.querySelector('[data-speed]').value = '10'")
+    press(tab, "timelapse")
+    lapse = tab.until(
+        "[...document.querySelectorAll('[data-links] a')].find((each) => each.href.includes('/export/'))?.href",
+        60,
+    )
+    data = world.product.client.get(lapse.removeprefix(world.product.base)).body
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        length_s = float((stream.duration or 0) * (stream.time_base or 0))
+    assert length_s == pytest.approx(300 * FRAME_NS / 1e9 / 10, abs=0.25)
     before = tab.js(f"{TIMELINE}.visible.startMs")
     touch(tab, "Start", (0.8, 44))
     touch(tab, "Move", (0.5, 44))

@@ -94,6 +94,12 @@ def test_ready_made_processors_are_chosen_and_shown(ninjacam: Ninjacam) -> None:
     assert "Unknown processor “edges”. Use: motion" in ninjacam("set", "door", "--processors", "edges").stderr
     assert ninjacam("set", "door", "--processors", "").returncode == 0
     assert ninjacam.show("door")["processors"] == []
+    unreachable = ("add", "porch", "rtsp://127.0.0.1:9/x")
+    refused = ninjacam(*unreachable, "--processors", "motion,edges")
+    assert "Unknown processor “edges”. Use: motion" in refused.stderr and refused.returncode == 1
+    assert ninjacam(*unreachable, "--no-check", "--processors", "motion, clock").returncode == 0
+    assert ninjacam.show("porch")["processors"] == ["motion", "clock"]
+    assert ninjacam("remove", "porch", "--yes").returncode == 0
 
 
 def test_a_camera_can_be_renamed(ninjacam: Ninjacam) -> None:

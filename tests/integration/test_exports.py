@@ -220,6 +220,24 @@ def test_a_timelapse_has_the_requested_length(scene: Scene, tmp_path: Path) -> N
 
 
 @pytest.mark.ffmpeg
+def test_a_timelapse_of_key_frames_is_copied(scene: Scene, tmp_path: Path) -> None:
+    told = scene.wait_for(
+        scene.ask("long", kind="key_frames", speed=60, fps=10, end_s=LONG * SECONDS), "done"
+    )
+    path = scene.fetch(told, tmp_path / "lapse.mp4")
+    assert_decodes(path)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.duration is not None and stream.time_base is not None
+        length_s = float(stream.duration * stream.time_base)
+        assert length_s == pytest.approx(LONG * SECONDS / 60, abs=0.2)
+        assert all(packet.is_keyframe for packet in container.demux(stream) if packet.size)
+    stamps = read_stamps(path)
+    assert len(stamps) == pytest.approx(length_s * 10, abs=1)
+    assert all(stamp is not None and stamp % FPS == 0 for stamp in stamps)
+
+
+@pytest.mark.ffmpeg
 def test_a_timelapse_of_few_frames_is_no_faster(scene: Scene, tmp_path: Path) -> None:
     """Twice as fast at 60 steps a second needs more frames than there are."""
     told = scene.wait_for(scene.ask(kind="timelapse", speed=2, fps=60), "done")

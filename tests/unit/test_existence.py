@@ -29,7 +29,7 @@ from ninjacam.models import (
 )
 from ninjacam.models.snapshot import snapshot_path
 from tests.unit.conftest import signed_in, with_token
-from tests.unit.test_routes import BODIES, HOUR_AGO, NOW, OPERATIONS, PAGES, Route, url_of
+from tests.unit.test_routes import BACKTEST, BODIES, HOUR_AGO, NOW, OPERATIONS, PAGES, Route, url_of
 
 SLUG = "vault"
 SPAN = {"start": HOUR_AGO, "end": NOW}
@@ -71,6 +71,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
     snapshot_path(event.pk).parent.mkdir(parents=True, exist_ok=True)
     snapshot_path(event.pk).write_bytes(b"image")
     export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
+    backtest = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="backtest", options=BACKTEST)
     grant = CameraGrant.objects.create(camera=camera, user=admin_user, role="view")
     CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
     ValueSeries.objects.create(camera=camera, processor="edges", name="area")
@@ -82,6 +83,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
         CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=viewer, role=role)
     return {
         "grant": grant.pk, "token": 10**6, "recording": segment.pk, "event": event.pk, "export": export.pk,
+        "backtest": backtest.pk,
         "key": PublishKey.create(Camera.objects.get(slug=SLUG))[0].pk,
     }  # fmt: skip
 

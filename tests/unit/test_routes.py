@@ -65,6 +65,7 @@ BODIES: dict[str, Any] = {
     "update_event": {"label": "changed"},
     "mark_events_seen": {"ids": [1]},
     "create_export": {"camera": "door", "start": HOUR_AGO, "end": NOW},
+    "create_backtest": {"values": {"low": 60}, "start": HOUR_AGO, "end": NOW},
     "create_publish_key": {"name": "drone"},  # refused: the camera is connected to
     "create_grant": {"role": "view", "user": "stranger"},
     "send_ptz_command": {"command": "stop"},
@@ -103,7 +104,8 @@ OF_DEVICES = {
 
 No engine runs here; tests/unit/api/test_device.py and tests/e2e/test_ptz.py call them.
 """
-OF_PROCESSORS = {"get_processor_options", "update_processor_options", "get_view_failure"}
+BACKTEST = {"processor": "edges", "before": {}, "after": {}, "changes": {}}
+OF_PROCESSORS = {"get_processor_options", "update_processor_options", "get_view_failure", "create_backtest"}
 """Operations that need a processor reported by the engine: tests/unit/api/test_processor_options.py."""
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
@@ -163,6 +165,9 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     export = Export.objects.create(
         slug="door", start_ns=0, end_ns=1, kind="copy", state="failed", created_by=viewer
     )
+    backtest = Export.objects.create(
+        slug="door", start_ns=0, end_ns=1, kind="backtest", state="failed", options=BACKTEST
+    )
     Profile.objects.create(name="away")
     webhook = Webhook(name="Home")
     webhook.set_target("http://10.0.0.5/hook", "whsec_0123456789abcdef")
@@ -190,6 +195,7 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
         "recording": recording.pk,
         "event": event.pk,
         "export": export.pk,
+        "backtest": backtest.pk,
         "key": PublishKey.create(camera)[0].pk,
         "webhook": webhook.pk,
         "delivery": delivery.pk,
@@ -215,6 +221,8 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:rule_id>": str(world.get("rule", 10**6)),
         "<int:delivery_id>": str(world.get("action" if "rules" in path else "delivery", 10**6)),
         "<uuid:export_id>": str(world["export"]),
+        "<uuid:backtest_id>": str(world["backtest"]),
+        "<uuidstr:backtest_id>": str(world["backtest"]),
         "<uuidstr:export_id>": str(world["export"]),
         "<path:object_id>": "1",
         "<int:content_type_id>": "1",

@@ -1,6 +1,7 @@
-"""Run exports: select the next one, start a process for it, handle its result. Tolerates an unavailable database.
+"""Run exports and backtests: select the next one, start a process for it, handle its result. Tolerates an unavailable
+database.
 
-`actions.exports` creates exports. `processes.job_worker` calls this module about once a second.
+`actions.exports` and `actions.backtests` create them. `processes.job_worker` calls this module about once a second.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from django.db import DatabaseError, connections
 from django.db.models import Q
 from django.utils import timezone
 
+from ninjacam.actions.backtests import trial_of
 from ninjacam.actions.export_limits import lacks_room
 from ninjacam.actions.export_options import speed_for
 from ninjacam.conf import Settings
@@ -41,11 +43,12 @@ DEAD_AFTER = timedelta(seconds=6)
 """Time without a heartbeat after which the process of a running export is considered dead."""
 MAX_ATTEMPTS = 3
 KEPT = timedelta(days=7)
+BACKTEST_KEPT = timedelta(days=1)
 ROW_KEPT = timedelta(days=30)
 CLEAN_EVERY_S = 600.0
 MAX_LISTED = 1000
 _NAME = re.compile(
-    r"(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<claim>[0-9a-f]{32})\.mp4(?P<part>\.part)?"
+    r"(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<claim>[0-9a-f]{32})\.(?:mp4|json)(?P<part>\.part)?"
 )
 
 
@@ -86,15 +89,22 @@ class _Run:
     heard_ns: int = 0
 
 
-LANES = ("copy", "drawn")
+LANES = ("copy", "drawn", "backtest")
+_LANE_OF: dict[str, str] = {
+    Export.Kind.COPY: "copy",
+    Export.Kind.KEY_FRAMES: "copy",
+    Export.Kind.BACKTEST: "backtest",
+}
 SLOTS = 2
 """Number of exports of one lane that run at once, for different users, so that users need not wait hours for another
 user's export."""
 
 
 def lane_of(kind: str) -> str:
-    """Return the lane of a kind of export. Copies take seconds and must not wait for hours of encoding."""
-    return "copy" if kind == Export.Kind.COPY else "drawn"
+    """Return the lane of a kind of export. Copies take seconds and must not wait for hours of encoding, and neither for
+    backtests, which users watch.
+    """
+    return _LANE_OF.get(kind, "drawn")
 
 
 class ExportJobs:
@@ -231,7 +241,8 @@ class ExportJobs:
         try:
             question = self._question(export, part)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            process = JobProcess(self._argv, question, bare=not question["view"], clock=self._clock)
+            runs_user_code = bool(question.get("view")) or export.kind == Export.Kind.BACKTEST
+            process = JobProcess(self._argv, question, bare=not runs_user_code, clock=self._clock)
         except NinjacamError as exc:
             self._failed(export, exc.as_dict())
             return
@@ -245,7 +256,11 @@ class ExportJobs:
         held.move(ExportState.FAILED, finished_at=timezone.now(), error=error)
 
     def _question(self, export: Export, part: Path) -> dict[str, Any]:
-        """Return the fields of `recordings.export.ExportSpec`. Raises: NothingRecordedError, TooLittleRecordedError."""
+        """Return the fields of `recordings.export.ExportSpec`, or of `backtest.trial.TrialSpec`. Raises:
+        NothingRecordedError, TooLittleRecordedError.
+        """
+        if export.kind == Export.Kind.BACKTEST:
+            return trial_of(export, part, self._settings.recordings_dir)
         options = export.options
         rows = Segment.objects.overlapping([export.slug], export.start_ns - INDEX_LATE_NS, export.end_ns)
         root = self._settings.recordings_dir
@@ -261,7 +276,7 @@ class ExportJobs:
             "view": options.get("view") or "",
             "width_px": options.get("width_px") or 0,
         }
-        if export.kind == Export.Kind.TIMELAPSE:
+        if export.kind in (Export.Kind.TIMELAPSE, Export.Kind.KEY_FRAMES):
             spec["fps"] = options["fps"]
             spec["speed"] = options["speed"] or speed_for(options["length_s"], _recorded_s(export))
         return spec
@@ -323,7 +338,7 @@ class ExportJobs:
             ExportState.DONE,
             progress=1.0,
             finished_at=now,
-            expires_at=now + KEPT,
+            expires_at=now + (BACKTEST_KEPT if run.export.kind == Export.Kind.BACKTEST else KEPT),
             size_bytes=result["size_bytes"],
             sha256=result["sha256"],
         )

@@ -33,7 +33,7 @@ def check_limits(user: Any, settings: Settings) -> None:
     """
     # NO KEY UPDATE: rows that reference the user already hold a key-share lock, so a full lock could deadlock.
     get_user_model()._base_manager.select_for_update(no_key=True).filter(pk=user.pk).first()
-    own = Export.objects.filter(created_by=user)
+    own = Export.objects.downloads().filter(created_by=user)
     active = list(own.active())
     if len(active) > settings.active_exports_per_user:
         raise LimitError(
@@ -74,9 +74,17 @@ def expected_bytes(exports: Iterable[Export]) -> int:
     for export in exports:
         spans = Segment.objects.overlapping([export.slug], export.start_ns, export.end_ns)
         source_bytes = spans.order_by().aggregate(total=Sum("size_bytes"))["total"] or 0
-        faster = export.options.get("speed") or 2 if export.kind == Export.Kind.TIMELAPSE else 1
-        total += source_bytes / faster
+        total += source_bytes / _reduction(export)
     return int(total)
+
+
+def _reduction(export: Export) -> float:
+    """Return by how much its file is probably smaller than the recordings."""
+    speed = export.options.get("speed") or 2
+    if export.kind == Export.Kind.KEY_FRAMES:
+        # Key frames are about half of a recording with one each second, and there is at most one for each step.
+        return float(max(2, speed / export.options["fps"]))
+    return float(speed) if export.kind == Export.Kind.TIMELAPSE else 1.0
 
 
 def room_for_exports(settings: Settings) -> int:

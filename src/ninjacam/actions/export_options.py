@@ -13,6 +13,7 @@ MAX_LENGTH_S = {
     Export.Kind.COPY: 24 * 3600,
     Export.Kind.BURNED: 24 * 3600,
     Export.Kind.TIMELAPSE: 7 * 24 * 3600,
+    Export.Kind.KEY_FRAMES: 7 * 24 * 3600,
 }
 MIN_SPEED = 2
 """Minimum speed of a timelapse, whether it is specified by `speed` or by `length_s`."""
@@ -44,7 +45,7 @@ class BurnedOptions(BaseModel):
     width_px: WidthPx | None = None
 
 
-class TimelapseOptions(BaseModel):
+class KeyFramesOptions(BaseModel):
     """Either `speed`, or the requested length `length_s`, which `speed_for` may refuse when the export is created."""
 
     model_config = ConfigDict(extra="forbid")
@@ -52,8 +53,6 @@ class TimelapseOptions(BaseModel):
     speed: Speed | None = None
     length_s: LengthS | None = None
     fps: Fps = DEFAULT_FPS
-    width_px: WidthPx | None = None
-    clock: bool = True
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -62,10 +61,16 @@ class TimelapseOptions(BaseModel):
         return self
 
 
+class TimelapseOptions(KeyFramesOptions):
+    width_px: WidthPx | None = None
+    clock: bool = True
+
+
 _OPTIONS: dict[str, type[BaseModel]] = {
     Export.Kind.COPY: CopyOptions,
     Export.Kind.BURNED: BurnedOptions,
     Export.Kind.TIMELAPSE: TimelapseOptions,
+    Export.Kind.KEY_FRAMES: KeyFramesOptions,
 }
 
 

@@ -38,9 +38,23 @@ def set_options(actor: Actor, slug: str, processor: str, changes: Mapping[str, A
 
     Raises: NotFoundError, ForbiddenError, LimitError; InvalidError: with a message for each invalid option.
     """
-    present = get_options(actor, slug, processor)
+    check_options(actor, get_options(actor, slug, processor), changes)
+    with transaction.atomic():
+        camera = Camera._base_manager.select_for_update().get(slug=slug)
+        stored = dict(camera.processor_options or {})
+        stored[processor] = _merge(stored.get(processor, {}), changes)
+        camera.processor_options = {name: values for name, values in stored.items() if values} or None
+        camera.save(update_fields=["processor_options", "updated_at"])
+    record(actor, "processor.options", slug, processor=processor, options=sorted(changes))
+    return get_options(actor, slug, processor)
+
+
+def check_options(actor: Actor, present: ProcessorOptions, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all values that the options would have after the changes. Blocks for up to 15 s. Raises: LimitError;
+    InvalidError: with a message for each invalid option.
+    """
     wanted = _merge(present.values, changes)
-    question = {"module": present.module, "processor": processor, "values": wanted}
+    question = {"module": present.module, "processor": present.processor, "values": wanted}
     try:
         encoded = json.dumps(question, allow_nan=False).encode()
     except (ValueError, RecursionError) as exc:
@@ -56,14 +70,7 @@ def set_options(actor: Actor, slug: str, processor: str, changes: Mapping[str, A
     with _SLOTS.take(getattr(actor, "user", None)):
         printed = run_module(_MODULE, encoded, CHECK_S, bare=False)
     _check(printed, changes)
-    with transaction.atomic():
-        camera = Camera._base_manager.select_for_update().get(slug=slug)
-        stored = dict(camera.processor_options or {})
-        stored[processor] = _merge(stored.get(processor, {}), changes)
-        camera.processor_options = {name: values for name, values in stored.items() if values} or None
-        camera.save(update_fields=["processor_options", "updated_at"])
-    record(actor, "processor.options", slug, processor=processor, options=sorted(changes))
-    return get_options(actor, slug, processor)
+    return wanted
 
 
 def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

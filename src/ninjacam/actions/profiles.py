@@ -18,6 +18,7 @@ from ninjacam.auth import Actor
 from ninjacam.core.errors import ConflictError, InvalidError, NotFoundError, QuotaError
 from ninjacam.models import ActiveProfile, Camera, Profile, ProfileOverride
 from ninjacam.models.foreign_keys import check_foreign_keys, lock_for_deletion
+from ninjacam.models.names_in_conditions import find_naming
 from ninjacam.models.profile import MAX_OVERRIDES, MAX_PROFILES, choose, find_active, follow_schedules
 from ninjacam.queries.profiles import get_profile, require_profiles
 
@@ -68,9 +69,16 @@ def update_profile(actor: Actor, name: str, fields: ProfileFields) -> Profile:
 
 @audited
 def delete_profile(actor: Actor, name: str) -> None:
-    """Delete a profile. If it was activated, the schedules decide. Raises: NotFoundError, ForbiddenError."""
+    """Delete a profile. If it was activated, the schedules decide. Raises: NotFoundError, ForbiddenError;
+    ConflictError: a webhook or rule applies only in this profile.
+    """
     with transaction.atomic():
         profile = get_profile(actor, name, "delete")
+        if naming := find_naming("profiles", name):
+            raise ConflictError(
+                _("“%(name)s” applies in the profile “%(profile)s”. Change its profiles, or delete it first.")
+                % {"name": naming[0], "profile": name}
+            )
         lock_for_deletion(profile)
         profile.delete()
     record(actor, "profile.delete", name)
@@ -102,7 +110,7 @@ def activate_profile(actor: Actor, name: str | None, until: datetime | None = No
 def release_profile(actor: Actor) -> ActiveProfile:
     """End the choice of a profile, so that the schedules decide. Raises: ForbiddenError."""
     require_profiles(actor, "activate")
-    follow_schedules()
+    follow_schedules(timezone.now())
     record(actor, "profile.release", "")
     return find_active(timezone.now())
 

@@ -68,8 +68,12 @@ class DatabaseWanted:
         self._select_streams = _settings_of(Stream)
         self._select_zones = _settings_of(CameraZone)
         self._select_profiles = [
-            model._base_manager.order_by("pk").values_list().query.sql_with_params()
-            for model in (ProfileOverride, Profile, ProfileChoice)
+            rows.values_list().query.sql_with_params()
+            for rows in (
+                ProfileOverride.objects.order_by("pk"),
+                Profile.objects.order_by("pk"),
+                ProfileChoice.objects.order_by("-pk")[:1],  # Only the latest one may be in effect.
+            )
         ]
         keys = PublishKey.objects.order_by("pk").values_list("camera", "key_hash")
         self._select_keys = keys.query.sql_with_params()

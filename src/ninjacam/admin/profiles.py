@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +17,7 @@ from ninjacam.models import (
     Profile,
     ProfileOverride,
 )
+from ninjacam.models.names_in_conditions import find_naming
 from ninjacam.models.profile import MAX_OVERRIDES, MAX_PROFILES, find_active
 
 if TYPE_CHECKING:  # Generic only in the stubs.
@@ -56,9 +58,22 @@ class ProfileAdmin(AuditedPages, ProfileModelAdmin):
     inlines = [OverrideInline]
     actions = ["activate"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Profile]:
+        active = find_active(timezone.now()).profile
+        is_active = Q(pk=active.pk if active is not None else None)
+        return super().get_queryset(request).annotate(is_active=ExpressionWrapper(is_active, BooleanField()))
+
     @admin.display(description=_("active"), boolean=True)
     def active(self, profile: Profile) -> bool:
-        return find_active(timezone.now()).profile == profile
+        return bool(getattr(profile, "is_active", False))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A profile in the conditions of a webhook or rule cannot be deleted, as in `actions.profiles`."""
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
+        for profile in objs:
+            for row in find_naming("profiles", profile.name):
+                protected.append(f"{row._meta.verbose_name}: {row}")
+        return deleted, counts, missing, protected
 
     @admin.action(description=_("Activate the selected profile"))
     def activate(self, request: HttpRequest, queryset: Any) -> None:

@@ -47,7 +47,7 @@ class NamesField(forms.CharField):
         return bool(self.to_python(data) != (initial or []))
 
 
-CONDITIONS = ("cameras", "kinds", "label", "zone", "min_score", "min_duration_s", "schedule")
+CONDITIONS = ("cameras", "kinds", "label", "zone", "min_score", "min_duration_s", "schedule", "profiles")
 
 
 class ConditionsForm(forms.Form):
@@ -62,6 +62,14 @@ class ConditionsForm(forms.Form):
         label=_("Kinds"),
         required=False,
         help_text=_("Kinds of events, separated by commas. Empty: all kinds."),
+    )
+    # Not a choice of the present profiles: saving would remove the name of a deleted one.
+    profiles = NamesField(
+        label=_("Profiles"),
+        required=False,
+        help_text=_(
+            "Names, separated by commas. One of them must be active when an event begins. Empty: with any, and without."
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from ninjacam.api.errors import add_handlers, problem_response
 from ninjacam.api.media_paths import media_paths
 from ninjacam.api.routers import (
     annotations,
+    backtests,
     cameras,
     device,
     discovery,
@@ -135,6 +136,7 @@ api.add_router("/cameras", ptz.router, tags=["control"])
 api.add_router("/cameras", device.router, tags=["device"])
 api.add_router("/cameras", patrols.router, tags=["cameras"])
 api.add_router("/cameras", processor_options.router, tags=["views"])
+api.add_router("/cameras", backtests.router, tags=["views"])
 api.add_router("/cameras", zones.router, tags=["views"])
 api.add_router("/cameras", values.router, tags=["views"])
 api.add_router("/profiles", profiles.router, tags=["cameras"])

@@ -4,8 +4,8 @@ Everything that comes from user code or a video is escaped, and a content securi
 forgotten would allow.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import tzinfo
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, tzinfo
 from html import escape
 from typing import TextIO
 
@@ -59,6 +59,33 @@ def write_report(file: TextIO, result: RunResult, comparison: Comparison | None,
     file.write("</body></html>\n")
 
 
+def write_comparison(file: TextIO, comparison: Comparison, zone: tzinfo, *, max_events: int) -> None:
+    """Write a part of an HTML page: the events that only one of the runs has, and those in both, with pictures.
+
+    `max_events`: in each of the three lists. The page has the style, and shows the options.
+    """
+    before, after = comparison.before, comparison.after
+    for each in (before, after):
+        if each.ended_by:
+            file.write(f'<p class="error">The run ended early: {escape(each.ended_by)}</p>')
+    equal = "The results are equal." if comparison.is_equal else ""
+    file.write(
+        f"<p>Events: {len(before.events)} with the saved options, {len(after.events)} with the tried ones. "
+        f"Frames with different results: {comparison.different_frames}. {equal}</p>"
+    )
+    for title, events in (
+        ("Only with the saved options", comparison.only_before),
+        ("Only with the tried options", comparison.only_after),
+        ("With both", [event for _, event in comparison.both]),
+    ):
+        file.writelines(_events(f"{title} ({len(events)})", events, zone, max_events, _to_seconds))
+    file.writelines(_failures(after, zone))
+
+
+def _to_seconds(at_ns: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at_ns / NS, zone).isoformat(" ", "seconds")[:19]
+
+
 def _summary(result: RunResult) -> Iterator[str]:
     rows = [
         ("Video", f"{result.source}, camera {result.camera}, {result.length_s:.1f} s"),
@@ -95,18 +122,27 @@ def _comparison(comparison: Comparison | None, zone: tzinfo) -> Iterator[str]:
         yield from _events("New events", comparison.only_after, zone)
 
 
-def _events(title: str, events: Sequence[CollectedEvent], zone: tzinfo) -> Iterator[str]:
-    yield f'<h2>{escape(title)}</h2><ul class="events">'
-    for event in events[:MAX_EVENTS]:
+def _events(
+    title: str,
+    events: Sequence[CollectedEvent],
+    zone: tzinfo,
+    max_events: int = MAX_EVENTS,
+    to_text: Callable[[int, tzinfo], str] = format_time,
+) -> Iterator[str]:
+    yield f"<h2>{escape(title)}</h2>"
+    if not events:
+        return
+    yield '<ul class="events">'
+    for event in events[:max_events]:
         image = '<div class="none"></div>'
         if event.jpeg:
             image = f'<img alt="" src="data:image/jpeg;base64,{escape(event.jpeg)}">'
         yield f'<li>{image}<div class="text"><b>{escape(event.label or event.kind)}</b><br>'
-        yield f'{escape(format_time(event.start_ns, zone))}<br><span class="quiet">{escape(_details(event))}</span>'
+        yield f'{escape(to_text(event.start_ns, zone))}<br><span class="quiet">{escape(_details(event))}</span>'
         yield "</div></li>\n"
     yield "</ul>"
-    if len(events) > MAX_EVENTS:
-        yield f"<p>{len(events) - MAX_EVENTS} more are left out.</p>"
+    if len(events) > max_events:
+        yield f"<p>{len(events) - max_events} more are left out.</p>"
 
 
 def _details(event: CollectedEvent) -> str:

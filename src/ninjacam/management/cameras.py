@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
 from ninjacam.actions.cameras import CameraFields
@@ -15,10 +16,12 @@ from ninjacam.actions.probe import ProbeResult, run_probe
 from ninjacam.actions.sources import AddressFields
 from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.core.errors import ConfigError, ForbiddenAddressError
+from ninjacam.core.ready_made import READY_MADE
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.streams import MAIN
 from ninjacam.management.base import OPERATOR, NinjacamCommand, read_password
 from ninjacam.models import Camera
+from ninjacam.models.camera import check_ready_made
 from ninjacam.queries.status import Status
 from ninjacam.queries.streams import list_streams, stream_urls
 from ninjacam.sources.addresses import check_address
@@ -83,6 +86,24 @@ class SourceCommand(NinjacamCommand):
         present = stream_urls(camera) if camera else {MAIN: ""}
         urls = {names[profile.token]: profile.url for profile in found.profiles if profile.token in names}
         return {name: AddressFields(url=url) for name, url in sorted(urls.items()) if name not in present}
+
+    def add_processors_argument(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--processors",
+            metavar="NAMES",
+            help=f"ready-made processors, separated by commas; '' for none: {', '.join(READY_MADE)}",
+        )
+
+    def processors(self, options: dict[str, Any]) -> list[str] | None:
+        """Return the names of `--processors`; None: it is not given. Raises: CommandError: one is unknown."""
+        if options["processors"] is None:
+            return None
+        names = [each for each in options["processors"].replace(" ", "").split(",") if each]
+        try:
+            check_ready_made(names)
+        except ValidationError as error:
+            raise CommandError(error.messages[0]) from error
+        return names
 
     def add_check_arguments(self, parser: CommandParser) -> None:
         check = parser.add_mutually_exclusive_group()

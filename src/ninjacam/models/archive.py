@@ -66,18 +66,6 @@ def move(old: str, new: str) -> None:
         transaction.on_commit(lambda: _move_directory(root, old, new))
 
 
-def rename_in_conditions(old: str, new: str) -> None:
-    """Change a camera's name in the conditions of webhooks and rules. Call it in the transaction that renames it."""
-    from ninjacam.models.rule import Rule
-    from ninjacam.models.webhook import Webhook
-
-    for model in (Webhook, Rule):
-        for row in model._default_manager.all():
-            if old in row.cameras:
-                row.cameras = [new if name == old else name for name in row.cameras]
-                model._default_manager.filter(pk=row.pk).update(cameras=row.cameras)
-
-
 def _move_directory(root: Path, old: str, new: str) -> None:
     try:
         (root / old).rename(root / new)

@@ -26,6 +26,7 @@ from ninjacam.devices.patrol import PatrolPlan, PatrolStep
 from ninjacam.devices.registry import ADAPTERS
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models import archive
+from ninjacam.models.names_in_conditions import rename_in_conditions
 from ninjacam.models.roles import GRANTED_BY, permission_name
 from ninjacam.models.stream_fields import StreamFields, revision_of
 from ninjacam.sources.base import SourceConfig
@@ -306,7 +307,7 @@ class Camera(StreamFields):
             super().save(**options)
             if is_moved and before:
                 archive.move(before, self.slug)
-                archive.rename_in_conditions(before, self.slug)
+                rename_in_conditions("cameras", before, self.slug)
             elif stored is not None:
                 self._end_events_of(stored)
 

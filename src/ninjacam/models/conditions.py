@@ -17,12 +17,13 @@ logger = logging.getLogger(__name__)
 MAX_DURATION_S = 86_400
 """Maximum value of `min_duration_s`."""
 MAX_NAMES = 100
-"""Maximum number of cameras and of kinds in the conditions of one webhook or rule."""
+"""Maximum number of cameras, of kinds and of profiles in the conditions of one webhook or rule."""
 
 
 class EventConditions(models.Model):
     """An event must meet all conditions. `cameras`: slugs; empty: all cameras, and the host. `kinds`, `label`, `zone`,
-    `schedule`: empty for any.
+    `schedule`: empty for any. `profiles`: names; empty: whatever profile was active. No event meets the name of a
+    profile that was deleted.
     """
 
     enabled = models.BooleanField(_("enabled"), default=True)
@@ -50,6 +51,15 @@ class EventConditions(models.Model):
             "When an event must begin: mon-fri 07:00-19:00; sat,sun 10:00-14:00. Empty: at any time."
         ),
     )
+    profiles = models.JSONField(
+        _("profiles"),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_(
+            "A list of profiles, one of which must be active when an event begins. Empty: with any, and without."
+        ),
+    )
 
     class Meta:
         abstract = True
@@ -71,7 +81,9 @@ class EventConditions(models.Model):
         return has_ended and event.end_ns is not None and event.end_ns < self.long_enough_ns(event)
 
     def matches(self, event: Event) -> bool:
-        """Return whether the event meets all conditions besides the duration. The schedule is about its start."""
+        """Return whether the event meets all conditions besides the duration. Schedule and profiles are about its
+        start.
+        """
         return (
             (not self.cameras or event.slug in self.cameras)
             and (not self.kinds or event.kind in self.kinds)
@@ -79,6 +91,7 @@ class EventConditions(models.Model):
             and (not self.zone or self.zone in event.zone_names)
             and (self.min_score is None or (event.score is not None and event.score >= self.min_score))
             and self._is_scheduled(event.start_ns)
+            and (not self.profiles or event.profile_at_start in self.profiles)
         )
 
     def _is_scheduled(self, start_ns: int) -> bool:

@@ -5,10 +5,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
+from django.apps import apps
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.core.colors import Color, to_color_bits, to_colors
@@ -230,6 +232,12 @@ class Event(models.Model):
     def end(self) -> datetime | None:
         """The end, aware, in UTC; None: the event is ongoing."""
         return None if self.end_ns is None else to_datetime(self.end_ns)
+
+    @cached_property
+    def profile_at_start(self) -> str:
+        """The name of the profile that was active when it began; "" for none. Takes at most two queries."""
+        profiles: Any = apps.get_model("ninjacam", "Profile")  # It imports cameras, and these import events.
+        return str(profiles.name_at(to_datetime(self.start_ns)))
 
     @property
     def zone_names(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""An export: a span of recordings that is being converted, or was converted, into a downloadable file."""
+"""An export: a span of recordings that is being converted, or was converted, into a downloadable file.
+
+A backtest is a row of the same table, because it runs in the same way: its file is a comparison of events.
+"""
 
 import secrets
 import uuid
@@ -61,6 +64,13 @@ class ExportQuerySet(models.QuerySet["Export"]):
         """Return the row while the worker with `claim` runs it."""
         return self.filter(pk=pk, claim=claim, state=ExportState.RUNNING)
 
+    def downloads(self) -> "ExportQuerySet":
+        """Return those whose file is video."""
+        return self.exclude(kind=Export.Kind.BACKTEST)
+
+    def backtests(self) -> "ExportQuerySet":
+        return self.filter(kind=Export.Kind.BACKTEST)
+
     def active(self) -> "ExportQuerySet":
         return self.filter(state__in=ACTIVE)
 
@@ -86,6 +96,8 @@ class Export(models.Model):
         COPY = "copy", _("as recorded")
         BURNED = "burned", _("re-encoded")
         TIMELAPSE = "timelapse", _("timelapse")
+        KEY_FRAMES = "key_frames", _("timelapse of key frames")
+        BACKTEST = "backtest", _("backtest")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.CharField(_("camera"), max_length=50)
@@ -139,4 +151,5 @@ class Export(models.Model):
 
     def path(self, root: Path) -> Path:
         """Return the name of the file of its current run. Each run has another name, so no file is overwritten."""
-        return root / f"{self.pk}-{self.claim}.mp4"
+        ending = "json" if self.kind == self.Kind.BACKTEST else "mp4"
+        return root / f"{self.pk}-{self.claim}.{ending}"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from ninjacam import signals
 from ninjacam.core.clock import SYSTEM_CLOCK
@@ -128,6 +128,7 @@ def _rule_deliveries(rule: Rule, event: Event) -> list[WebhookDelivery]:
     if rule.notify and not present.filter(action=Action.NOTIFY).exists():
         # The snapshot should be there by then.
         due_ns = max(now_ns + (MAIL_DELAY_NS if event.slug else 0), rule.long_enough_ns(event))
+        _lock_limits()
         recent = WebhookDelivery.objects.filter(
             rule=rule, action=Action.NOTIFY, created_ns__gt=now_ns - HOUR_NS, created_ns__lte=now_ns
         )
@@ -139,6 +140,18 @@ def _rule_deliveries(rule: Rule, event: Event) -> list[WebhookDelivery]:
     if rule.protect and event.slug and event.end_ns is not None and not event.protected:
         found.append(_delivery(rule, event, Phase.ENDED, now_ns + DELAY_NS, Action.PROTECT))
     return found
+
+
+def _lock_limits() -> None:
+    """Wait for transactions that have counted the e-mails of a rule and may have written another one.
+
+    Locks all rules that send e-mails, in one order: a transaction with several events could otherwise deadlock with
+    another one. SQLite has one writer at a time, and the event has been written.
+    """
+    if connection.features.has_select_for_update:
+        rules = Rule.objects.filter(enabled=True, notify=True).order_by("pk").values_list("pk")
+        # Deliveries of other transactions refer to the rules, which this lock permits.
+        list(rules.select_for_update(no_key=True))
 
 
 def _delivery(

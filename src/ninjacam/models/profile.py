@@ -13,8 +13,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -23,13 +24,15 @@ from ninjacam.core.profiles import MAX_NAME_CHARS, check_options, check_processo
 from ninjacam.core.ready_made import READY_MADE
 from ninjacam.core.schedule import Schedule, find_first_on, find_next_change, parse_schedule
 from ninjacam.models.camera import Camera, check_schedule
+from ninjacam.models.names_in_conditions import rename_in_conditions
 
 logger = logging.getLogger("ninjacam.models")
 
 MAX_PROFILES = 20
+MAX_CHOICES = 100
+"""Maximum number of activations that are kept, also those that have ended."""
 MAX_OVERRIDES = 200
 """Maximum number of cameras with overrides of their own in one profile."""
-_CHOICE_PK = 1
 
 
 class Profile(models.Model):
@@ -68,6 +71,21 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, **options: Any) -> None:
+        """The conditions of webhooks and rules follow a new name."""
+        with transaction.atomic():
+            stored = Profile._base_manager.filter(pk=self.pk).values_list("name", flat=True).first()
+            super().save(**options)
+            only = options.get("update_fields")
+            if stored not in (None, self.name) and (only is None or "name" in only):
+                rename_in_conditions("profiles", str(stored), self.name)
+
+    @staticmethod
+    def name_at(time: datetime) -> str:
+        """Return the name of the profile that was active then; "" for none. Takes at most two queries."""
+        profile = find_active_at(time).profile
+        return profile.name if profile is not None else ""
 
     def apply_to(self, camera: Camera) -> Camera:
         """Return a copy of the camera with the settings of this profile. Never save it.
@@ -176,12 +194,14 @@ _NOTHING = ProfileOverride()
 
 
 class ProfileChoice(models.Model):
-    """The choice of a user or a program, which takes precedence over the schedules. At most one row.
+    """A choice of a user or a program, which takes precedence over the schedules. Only the latest one may be in effect;
+    earlier ones are kept for events that began before (`find_active_at`).
 
     `profile`: None for the stored configuration of the cameras. `until`: when the schedules decide again; None: never.
     """
 
     profile = models.ForeignKey(Profile, on_delete=models.CASCADE, null=True, related_name="+")
+    since = models.DateTimeField(default=timezone.now, db_default=Now())
     until = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -209,13 +229,27 @@ def find_active(now: datetime) -> ActiveProfile:
     profiles = list(Profile.objects.prefetch_related("overrides"))
     if not profiles:
         return ActiveProfile(None)
-    scheduled, schedules = _schedules_of(profiles)
-    choice = ProfileChoice.objects.filter(Q(until=None) | Q(until__gt=now)).first()
-    if choice is not None:
+    # Whenever it was made: the clock may have been set back since then.
+    return _resolve(profiles, ProfileChoice.objects.order_by("-pk").first(), now)
+
+
+def find_active_at(time: datetime) -> ActiveProfile:
+    """Return the profile that was active at a time in the past, by the choices that are known and by the schedules that
+    profiles have now. Takes at most two queries.
+    """
+    profiles = list(Profile.objects.all())
+    if not profiles:
+        return ActiveProfile(None)
+    return _resolve(profiles, ProfileChoice.objects.filter(since__lte=time).order_by("-pk").first(), time)
+
+
+def _resolve(profiles: Sequence[Profile], choice: "ProfileChoice | None", at: datetime) -> ActiveProfile:
+    if choice is not None and (choice.until is None or choice.until > at):
         found = next((each for each in profiles if each.pk == choice.profile_id), None)
         return ActiveProfile(found, is_chosen=True, until=choice.until, is_timed=choice.until is not None)
-    at = find_first_on(schedules, _to_local(now))
-    return ActiveProfile(scheduled[at] if at is not None else None, is_timed=bool(schedules))
+    scheduled, schedules = _schedules_of(profiles)
+    index = find_first_on(schedules, _to_local(at))
+    return ActiveProfile(scheduled[index] if index is not None else None, is_timed=bool(schedules))
 
 
 def choose(profile: Profile | None, now: datetime, until: datetime | None = None) -> ProfileChoice:
@@ -225,15 +259,18 @@ def choose(profile: Profile | None, now: datetime, until: datetime | None = None
         until = find_next_change(schedules, _to_local(now))
         if until is not None and until <= now:  # The hour is repeated, and `now` is in its second half.
             until = until.replace(fold=1)
-    choice, _created = ProfileChoice.objects.update_or_create(
-        pk=_CHOICE_PK, defaults={"profile": profile, "until": until}
-    )
+    with transaction.atomic():
+        # A choice of a profile that is deleted is deleted with it: an earlier one must not be in effect again.
+        follow_schedules(now)
+        choice = ProfileChoice.objects.create(profile=profile, since=now, until=until)
+        kept = ProfileChoice.objects.order_by("-pk").values_list("pk", flat=True)[:MAX_CHOICES]
+        ProfileChoice.objects.filter(pk__lt=min(kept)).delete()
     return choice
 
 
-def follow_schedules() -> None:
-    """Remove the choice, so that the schedules decide again."""
-    ProfileChoice.objects.all().delete()
+def follow_schedules(now: datetime) -> None:
+    """End the choice, so that the schedules decide again."""
+    ProfileChoice.objects.filter(Q(until=None) | Q(until__gt=now)).update(until=now)
 
 
 def _schedules_of(

@@ -29,7 +29,7 @@ def find_export(scope: Scope, target: Target) -> "tuple[tuple[Principal, Camera]
     from ninjacam.models import Export
 
     watching = auth.authorise(scope, target)
-    export = Export.objects.filter(pk=uuid.UUID(target.key), slug=target.slug).first()
+    export = Export.objects.downloads().filter(pk=uuid.UUID(target.key), slug=target.slug).first()
     if export is None or not export.has_file(timezone.now()):
         raise _nothing()
     if scope["method"] == "GET":

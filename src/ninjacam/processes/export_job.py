@@ -1,4 +1,4 @@
-"""`python -m ninjacam.processes.export_job`: creates one export, described on standard input by
+"""`python -m ninjacam.processes.export_job`: creates one export, or runs one backtest, described on standard input by
 `supervision.job_process`.
 
 Sets up Django only if a processor is needed, because processors are defined in apps. Started only by the engine's
@@ -65,6 +65,8 @@ class _Progress:
 
 def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any:
     """Raises: NinjacamError."""
+    if question["kind"] == "backtest":
+        return _try_options(question, on_progress)
     from ninjacam.recordings.export import ExportSpec, export_copy
 
     spec = ExportSpec.from_dict(question)
@@ -74,6 +76,10 @@ def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any
     if spec.kind == "copy":
         paths = [Path(path) for path in spec.paths]
         return export_copy(paths, spec.start_ns, spec.end_ns, Path(spec.output), on_progress)
+    if spec.kind == "key_frames":
+        from ninjacam.recordings.key_timelapse import export_key_frames
+
+        return export_key_frames(spec, on_progress)
     import cv2
 
     from ninjacam.core.memory import keep_freed_frames
@@ -85,6 +91,15 @@ def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any
         return export_drawn(spec, on_progress)
     with contextlib.closing(_load_view(spec.camera, spec.view)) as view:
         return export_drawn(spec, on_progress, view.draw)
+
+
+def _try_options(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any:
+    """Raises: NinjacamError."""
+    from ninjacam.backtest.trial import TrialSpec, run_trial
+
+    confine(memory_bytes=resource.RLIM_INFINITY)  # User code runs in its children (`processes.backtest_job`).
+    on_progress(0)
+    return run_trial(TrialSpec.from_dict(question), on_progress)
 
 
 def _load_view(camera: str, view: str) -> Any:

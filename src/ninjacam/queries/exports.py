@@ -15,7 +15,7 @@ from ninjacam.queries.cameras import list_recorded_or_all, require_recorded
 
 def get_export(actor: Actor, export_id: uuid.UUID) -> Export:
     """Raises: NotFoundError, also if its camera is invisible to the actor; ForbiddenError."""
-    export = Export.objects.select_related("created_by").filter(pk=export_id).first()
+    export = Export.objects.downloads().select_related("created_by").filter(pk=export_id).first()
     return require_recorded(actor, export, Role.EXPORT, _("No export %(id)s.") % {"id": export_id})
 
 
@@ -34,5 +34,5 @@ def list_exports(who: Principal, wanted: list[str]) -> ExportQuerySet:
     Raises: NotFoundError, ForbiddenError: for one of `wanted`.
     """
     slugs = list_recorded_or_all(who, wanted, Role.EXPORT)
-    found = Export.objects.select_related("created_by")
+    found = Export.objects.downloads().select_related("created_by")
     return found if slugs is None else found.of_cameras(slugs)

@@ -10,7 +10,7 @@ import os
 import struct
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby, pairwise
@@ -53,7 +53,7 @@ MAX_THREADS = 4
 MAX_EARLY = 500
 """Maximum number of audio packets that wait for the first frame: more than 10 s."""
 # Fragments, so that memory does not grow with the length, and an index before them, so that players can seek.
-_FLAGS = "+frag_keyframe+empty_moov+default_base_moof+global_sidx"
+MOVIE_FLAGS = "+frag_keyframe+empty_moov+default_base_moof+global_sidx"
 
 
 def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = None) -> MadeFile:
@@ -72,11 +72,11 @@ def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = 
                     logger.warning("%s is skipped from here on: %s", placed.path.name, exc)
         if not movie.frames:
             raise NothingRecordedError
-        _check_whole(file)
+        check_whole(file)
         return digest_file(file)
 
 
-def _check_whole(file: BinaryIO) -> None:
+def check_whole(file: BinaryIO) -> None:
     """Compare the file with its index, because libavformat (8.0) does not report a full disk at its last writes.
 
     Raises: DiskError, EncodeError.
@@ -158,7 +158,7 @@ class Timelapse:
 
     def pick(self, placed: PlacedFile, start_ns: int, end_ns: int) -> Iterator[CapturedFrame]:
         """Yield the selected frames of a file, with the number of their step as `pts`."""
-        self._close_gap(placed)
+        self._close_gap(placed.fragments)
         fragments = self._needed(placed, start_ns, end_ns)
         if fragments is None:
             frames = iter_frames(placed)
@@ -173,11 +173,23 @@ class Timelapse:
                     self._last_step = step
                     yield replace(captured, pts=step)
 
-    def _close_gap(self, placed: PlacedFile) -> None:
-        gap_ns = placed.fragments[0].start_ns - self._end_ns
+    def pick_keys(
+        self, fragments: Sequence[Fragment], start_ns: int, end_ns: int
+    ) -> Iterator[tuple[Fragment, int]]:
+        """Yield the selected key frames of a file, as the fragments that begin with them, and their steps."""
+        self._close_gap(fragments)
+        for fragment in fragments:
+            if fragment.is_key and start_ns <= fragment.start_ns < end_ns:
+                step = self._step_of(fragment.start_ns)
+                if step > self._last_step:
+                    self._last_step = step
+                    yield fragment, step
+
+    def _close_gap(self, fragments: Sequence[Fragment]) -> None:
+        gap_ns = fragments[0].start_ns - self._end_ns
         if self._origin_ns is not None and gap_ns > TOLERANCE_NS:
             self._origin_ns += gap_ns
-        self._end_ns = max(self._end_ns, placed.fragments[-1].end_ns)
+        self._end_ns = max(self._end_ns, fragments[-1].end_ns)
 
     def _step_of(self, at_ns: int) -> int:
         """Return the step of a time. The first requested time begins step 0. A frame may be slightly early, because
@@ -228,7 +240,7 @@ class _Movie:
             with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
             return
-        with _translated():
+        with writing_movie():
             for packet in self._video.encode(None):
                 self._container.mux(packet)
             self._container.close()
@@ -253,7 +265,7 @@ class _Movie:
         frame.time_base = self._time_base
         frame.colorspace, frame.color_range = colour
         self.frames += 1
-        with _translated():
+        with writing_movie():
             for packet in self._video.encode(frame):
                 self._container.mux(packet)
         if self.sound is not None:
@@ -284,8 +296,8 @@ class _Movie:
         return max(2, wanted & ~1), max(2, round(height * wanted / width) & ~1)
 
     def _begin(self, width: int, height: int, colour: tuple[int, int]) -> None:
-        with _translated():
-            self._container = av.open(str(self._output), "w", format="mp4", options={"movflags": _FLAGS})
+        with writing_movie():
+            self._container = av.open(str(self._output), "w", format="mp4", options={"movflags": MOVIE_FLAGS})
             fps = self._spec.fps
             stream = self._video = self._container.add_stream(
                 "libx264", rate=fps, options={"preset": "veryfast", "crf": "23", "bf": "0"}
@@ -358,7 +370,7 @@ class _Sound:
         packet.pts = packet.dts = self._last = at
         packet.stream = self._stream
         self._end = at + (packet.duration or FRAME_SAMPLES)
-        with _translated():
+        with writing_movie():
             self._container.mux(packet)
 
 
@@ -389,7 +401,7 @@ def _resize(planes: Any, size: tuple[int, int], wanted: tuple[int, int]) -> Any:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def writing_movie() -> Iterator[None]:
     """Convert errors of encoder and writer to our errors."""
     try:
         yield

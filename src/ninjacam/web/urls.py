@@ -3,6 +3,7 @@
 from django.urls import path
 
 from ninjacam.web import views
+from ninjacam.web.backtest_page import show_backtest
 from ninjacam.web.events_page import show_events
 from ninjacam.web.layout_page import edit_layout
 from ninjacam.web.options_page import choose_processors, edit_options
@@ -26,6 +27,7 @@ urlpatterns = [
     path("cameras/<slug:slug>/", views.show_camera, name="camera"),
     path("cameras/<slug:slug>/edit/", views.edit_camera, name="camera-edit"),
     path("cameras/<slug:slug>/options/<slug:processor>/", edit_options, name="processor-options"),
+    path("cameras/<slug:slug>/backtests/<uuid:backtest_id>/", show_backtest, name="backtest"),
     path("cameras/<slug:slug>/processors/", choose_processors, name="processors-choose"),
     path("cameras/<slug:slug>/values/", show_values, name="values"),
     path("cameras/<slug:slug>/zones/", edit_zones, name="zones"),

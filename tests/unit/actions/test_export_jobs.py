@@ -19,7 +19,7 @@ from ninjacam.actions import export_limits
 from ninjacam.actions.export_jobs import CLEAN_EVERY_S, DEAD_AFTER, MAX_ATTEMPTS, ROW_KEPT, ExportJobs
 from ninjacam.conf import get_settings
 from ninjacam.engine.retention import Disk
-from ninjacam.models import Export, Segment
+from ninjacam.models import Camera, Export, Segment
 from ninjacam.testing.clock import FakeClock
 from tests.harness.processes import is_alive, wait_until
 
@@ -150,6 +150,53 @@ def test_a_copy_does_not_wait_for_a_rendered_export(bench: Bench) -> None:
     assert copies[1].state == "queued" and len(worker.pids()) == 2
     Export.objects.filter(pk=copies[0].pk).update(cancel_requested=True)
     until(worker, copies[1], "running")
+
+
+def make_backtest(**values: Any) -> Export:
+    """A backtest of recordings that exist."""
+    Camera.objects.get_or_create(slug="door", defaults={"url": "rtsp://10.0.0.5/"})
+    Segment.objects.get_or_create(
+        slug="door", path="door/a.mp4", start_ns=10**18, end_ns=10**18 + 10**10, size_bytes=1, codec="h264",
+        width_px=2, height_px=2,
+    )  # fmt: skip
+    options = {
+        "processor": "people",
+        "before": {},
+        "after": {"people": {"score": 1}},
+        "changes": {"score": 1},
+    }
+    return make(kind="backtest", options=options, **values)
+
+
+def test_a_backtest_does_not_wait_for_a_rendered_export_and_is_kept_for_a_day(bench: Bench) -> None:
+    slow = bench.worker(WAITS)
+    rendered = make(kind="burned")
+    until(slow, rendered, "running")
+    backtest = until(slow, make_backtest(), "running")
+    slow.close()
+    Export.objects.filter(kind="burned").delete()
+    code = (
+        "import json, os, sys; q = json.load(sys.stdin); assert q['zone'] and q['files'] and q['after'];"
+        "open(q['output'], 'w').write(os.environ['NINJACAM_TEST_SETTING']);"
+        "print(json.dumps({'result': {'size_bytes': 3, 'sha256': 'ab'}}))"
+    )
+    with mock.patch.dict(os.environ, {"NINJACAM_TEST_SETTING": "full"}):
+        done = until(bench.worker(code), backtest, "done")
+    assert done.expires_at is not None and timedelta(days=0.9) < done.expires_at - timezone.now() < timedelta(
+        1
+    )
+    path = done.path(bench.exports)
+    assert path.suffix == ".json" and path.read_text() == "full", "the settings of user code are there"
+    Export.objects.update(expires_at=timezone.now())
+    bench.worker(MAKES).clean()
+    assert bench.names() == []
+
+
+def test_a_backtest_whose_recordings_were_deleted_fails(bench: Bench) -> None:
+    backtest = make_backtest()
+    Segment.objects.all().delete()
+    failed = until(bench.worker(MAKES), backtest, "failed")
+    assert failed.error is not None and failed.error["code"] == "no_recording"
 
 
 def test_users_take_turns_and_do_not_wait_for_the_long_export_of_another(
@@ -312,7 +359,8 @@ def test_expired_files_are_deleted_and_their_rows_later_and_unknown_files_stay(b
     for export in (done, kept):
         export.path(bench.exports).write_text("x")
     stranger = "1c9e6679-7425-40de-944b-e07fc1f90ae7-" + "c" * 32 + ".mp4"
-    for name in ("holiday.mp4", stranger, f"{stranger}.part", f"{kept.pk}-{'d' * 32}.mp4"):
+    left = [f"{kept.pk}-{'d' * 32}.{ending}" for ending in ("mp4", "json", "json.part")]
+    for name in ("holiday.mp4", stranger, f"{stranger}.part", *left):
         (bench.exports / name).write_text("x")
     bench.worker(MAKES).clean()
     assert bench.names() == sorted(["holiday.mp4", stranger, kept.path(bench.exports).name])

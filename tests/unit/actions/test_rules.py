@@ -2,7 +2,7 @@
 
 import json
 import smtplib
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,9 +19,10 @@ from ninjacam.actions.rule_actions import perform
 from ninjacam.actions.rules import update_rule
 from ninjacam.auth import LocalOperator
 from ninjacam.core.errors import NotFoundError
-from ninjacam.models import Camera, CameraGrant, Event, Rule, Segment, WebhookDelivery
+from ninjacam.models import Camera, CameraGrant, Event, Profile, Rule, Segment, WebhookDelivery
 from ninjacam.models.conditions import EventConditions
 from ninjacam.models.outbox import OVER_LIMIT, note_begun, note_changed
+from ninjacam.models.profile import choose
 from ninjacam.models.rule import MAX_RECIPIENTS, MAX_RULES
 from ninjacam.models.snapshot import snapshot_path
 from ninjacam.testing.clock import FakeClock
@@ -310,6 +311,91 @@ def test_a_renamed_camera_stays_in_the_conditions(camera: Camera) -> None:
     assert rule.cameras == ["gate"]
 
 
+def test_a_rule_applies_only_to_events_that_begin_in_its_profiles(camera: Camera, settings: Any) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    Profile.objects.create(name="night", schedule="22:00-06:00")
+    away, home = Profile.objects.create(name="away"), Profile.objects.create(name="home")
+    make_rule(protect=True, profiles=["night", "away"])
+    noon = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+
+    def applies(begin: datetime) -> bool:
+        WebhookDelivery.objects.all().delete()
+        noted(start_ns=int(begin.timestamp()) * S, end_ns=int(begin.timestamp()) * S)
+        return bool(actions())
+
+    assert not applies(noon) and applies(noon + timedelta(hours=11))
+    choose(away, noon, noon + timedelta(hours=9))
+    assert applies(noon) and not applies(noon - timedelta(minutes=1))
+    choose(home, noon + timedelta(hours=1), noon + timedelta(hours=12))
+    assert not applies(noon + timedelta(hours=11)), "another profile was chosen"
+    assert applies(noon + timedelta(minutes=59)), "it was written after the change"
+    home.delete()
+    assert not applies(noon + timedelta(hours=2)), "no earlier choice is in effect again"
+
+
+def test_an_event_that_ends_in_another_profile_still_meets_the_condition(camera: Camera) -> None:
+    now = timezone.now()
+    profiles = [Profile.objects.create(name=name) for name in ("away", "home")]
+    away_rule, _home_rule = (make_rule(protect=True, profiles=[each.name]) for each in profiles)
+    choose(profiles[0], now - timedelta(minutes=2))
+    event = noted(start_ns=int((now - timedelta(minutes=1)).timestamp()) * S, end_ns=None)
+    choose(profiles[1], now)
+    event = Event.objects.get(pk=event.pk)
+    event.end_ns = event.start_ns + 120 * S
+    event.save()
+    note_changed(event, (), has_ended=True)
+    assert WebhookDelivery.objects.get().rule_id == away_rule.pk
+
+
+def test_a_renamed_profile_stays_in_the_conditions(admin: Client) -> None:
+    profile = Profile.objects.create(name="away")
+    rule, webhook = make_rule(notify=True, profiles=["away"]), make_webhook(profiles=["home", "away"])
+    profile.name = "holiday"
+    profile.save()
+    rule.refresh_from_db()
+    webhook.refresh_from_db()
+    assert (rule.profiles, webhook.profiles) == (["holiday"], ["home", "holiday"])
+
+
+def test_no_deleted_profile_turns_a_rule_into_one_that_always_applies(
+    admin: Client, ada: User, camera: Camera
+) -> None:
+    url = f"{URL}/{post(admin, profiles=['away']).json().get('id')}"
+    assert not Rule.objects.exists(), "no such profile"
+    away = Profile.objects.create(name="away")
+    url = f"{URL}/{post(admin, profiles=['away']).json()['id']}"
+    refused = admin.delete("/api/v1/profiles/away")
+    assert refused.status_code == 409 and "“Night” applies in the profile “away”" in refused.json()["detail"]
+    page = admin.post(f"/admin/ninjacam/profile/{away.pk}/delete/", {"post": "yes"})
+    assert "rule: Night" in page.content.decode()
+    chosen = {"action": "delete_selected", "_selected_action": [str(away.pk)], "post": "yes"}
+    assert "rule: Night" in admin.post("/admin/ninjacam/profile/", chosen).content.decode()
+    assert Profile.objects.exists()
+    away.delete()  # By other means.
+    noted()
+    assert actions() == []
+    form = {"name": "Day", "enabled": "on", "notify": "on", "max_per_hour": 10, "min_duration_s": 0}
+    form |= {"profiles": "away"}
+    assert admin.post(f"/admin/ninjacam/rule/{Rule.objects.get().pk}/change/", form).status_code == 302
+    assert admin.get(url).json()["profiles"] == ["away"], "saving the form keeps the name"
+    noted()
+    assert actions() == []
+    admin.patch(url, {"profiles": []}, content_type="application/json")
+    noted()
+    assert actions() == ["notify"], "because an administrator has removed the condition"
+
+
+def test_rules_of_the_same_profile_share_its_queries(
+    camera: Camera, django_assert_max_num_queries: Any
+) -> None:
+    choose(Profile.objects.create(name="away"), timezone.now())
+    for _ in range(20):
+        make_rule(record=True, profiles=["home"])
+    event = make_event()
+    with django_assert_max_num_queries(10):
+        note_begun(event)
+
+
 @pytest.fixture
 def admin(admin_user: User) -> Client:
     return signed_in(admin_user)
@@ -342,6 +428,8 @@ def test_the_api_creates_changes_and_deletes_rules(
         ({"recipients": ["ada\0"]}, "recipients.0"),
         ({"zone": "porch\0"}, "zone"),
         ({"cameras": ["nowhere"]}, "cameras"),
+        ({"profiles": ["nowhere"]}, "profiles"),
+        ({"profiles": ["No Name"]}, "profiles.0"),
         ({"schedule": "at night"}, "schedule"),
         ({"max_per_hour": 0}, "max_per_hour"),
     ],

@@ -77,6 +77,7 @@ def test_a_copy_is_queued_and_described(exporter: Client) -> None:
             {"kind": "timelapse", "length_s": 30, "fps": 10},
             {"speed": None, "length_s": 30, "fps": 10, "width_px": None, "clock": True},
         ),
+        ({"kind": "key_frames", "speed": 600}, {"speed": 600, "length_s": None, "fps": 25}),
     ],
 )
 def test_each_kind_has_its_options(exporter: Client, body: dict[str, Any], options: dict[str, Any]) -> None:
@@ -94,6 +95,9 @@ def test_each_kind_has_its_options(exporter: Client, body: dict[str, Any], optio
         ({"kind": "timelapse", "speed": 2, "length_s": 3}, "speed"),
         ({"kind": "timelapse", "speed": 1}, "speed"),
         ({"kind": "timelapse", "speed": "NaN"}, "speed"),
+        ({"kind": "key_frames"}, "speed"),
+        ({"kind": "key_frames", "speed": 60, "clock": True}, "clock"),
+        ({"kind": "key_frames", "speed": 60, "start": at(-7 * 86_400 - 60)}, "end"),
         ({"kind": "all"}, "kind"),
         ({"start": at(0), "end": at(0)}, "end"),
         ({"start": at(-86_500), "end": at(0)}, "end"),

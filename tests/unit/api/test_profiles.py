@@ -14,7 +14,7 @@ from django.utils import timezone
 from ninjacam import profiles
 from ninjacam.core.errors import InvalidError, NotFoundError
 from ninjacam.models import Camera, Profile, ProfileChoice, ProfileOverride
-from ninjacam.models.profile import MAX_PROFILES, choose, find_active
+from ninjacam.models.profile import MAX_CHOICES, MAX_PROFILES, choose, find_active
 from tests.unit.conftest import signed_in, with_token
 
 pytestmark = pytest.mark.django_db
@@ -142,9 +142,19 @@ def test_a_choice_lasts_until_the_schedules_would_next_change_the_profile() -> N
     choose(home, morning, morning + timedelta(hours=1))
     assert find_active(morning + timedelta(minutes=59)).profile == home
     assert find_active(morning + timedelta(hours=1)).profile == work
-    assert ProfileChoice.objects.count() == 1
     home.delete()
     assert find_active(morning).profile == work
+
+
+def test_the_latest_choice_is_in_effect_whatever_the_clock_and_others_are_kept_within_a_limit() -> None:
+    now = timezone.now()
+    away, home = Profile.objects.create(name="away"), Profile.objects.create(name="home")
+    choose(home, now)
+    choose(away, now)
+    assert find_active(now - timedelta(hours=1)).profile == away, "the clock was set back"
+    for minute in range(MAX_CHOICES):
+        choose(home, now + timedelta(minutes=minute))
+    assert ProfileChoice.objects.count() == MAX_CHOICES
 
 
 def test_a_choice_in_the_repeated_hour_of_a_clock_change_has_an_effect(settings: Any) -> None:
@@ -157,7 +167,7 @@ def test_a_choice_in_the_repeated_hour_of_a_clock_change_has_an_effect(settings:
     ):
         now = datetime(2026, 10, 25, hour, 10, tzinfo=UTC)  # 02:10, and an hour later 02:10 again.
         choose(home, now)
-        assert ProfileChoice.objects.get().until == end
+        assert ProfileChoice.objects.latest("pk").until == end
         assert find_active(now).profile == home
 
 
@@ -212,7 +222,9 @@ def test_rows_that_are_deleted_at_the_same_time_are_reported(
     assert admin.get(f"{URL}/away").json() == before and profiles.active() is None
 
 
-def test_the_admin_edits_and_activates_profiles(admin: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_admin_edits_and_activates_profiles(
+    admin: Client, caplog: pytest.LogCaptureFixture, django_assert_max_num_queries: Any
+) -> None:
     caplog.set_level(logging.INFO, "ninjacam.audit")
     page = "/admin/ninjacam/profile/"
     forms = {"overrides-INITIAL_FORMS": "0", "name": "away", "schedule": ""}
@@ -233,5 +245,9 @@ def test_the_admin_edits_and_activates_profiles(admin: Client, caplog: pytest.Lo
     chosen = {"action": "activate", "_selected_action": [str(away.pk)]}
     assert admin.post(page, chosen).status_code == 302
     assert profiles.active() == "away"
+    Profile.objects.bulk_create(Profile(name=f"p{number}") for number in range(9))
+    with django_assert_max_num_queries(14):
+        listed = admin.get(page).content.decode()
+    assert listed.count("icon-yes.svg") == 1 and listed.count("icon-no.svg") == 9
     verbs = [record.audit["verb"] for record in caplog.records if hasattr(record, "audit")]
     assert verbs == ["profile.create", *["profile_override.create"] * 2, "profile.activate"]

@@ -35,7 +35,8 @@ def create_export(request: HttpRequest, export: ExportIn) -> Status[ExportOut]:
 
     `copy`: as recorded, ready within seconds; starts at the key frame before `start`; without gaps. `burned`: encoded
     again and cut to the span, with the time or a view drawn into the frames. `timelapse`: `speed` times faster, or
-    `length_s` long."""
+    `length_s` long. `key_frames`: a timelapse of the key frames as recorded, ready within seconds, without a clock; it
+    has as many frames as the recording has key frames, or fewer."""
     who = principal(request)
     given = {name: getattr(export, name) for name in OPTION_FIELDS & export.model_fields_set}
     made = exports.create_export(

@@ -23,6 +23,10 @@ from ninjacam.queries import profiles as queries
 from ninjacam.queries.pages import paginate
 
 router = Router()
+_IN_CONDITIONS = {
+    "description": "A webhook or rule applies only in this profile",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 
 
 @router.get("", response=ProfilePage, operation_id="list_profiles", summary="List profiles")
@@ -78,10 +82,15 @@ def update_profile(request: HttpRequest, profile: str, change: ProfilePatch) -> 
 
 
 @router.delete(
-    "/{slug:profile}", response={204: None}, operation_id="delete_profile", summary="Delete profile"
+    "/{slug:profile}",
+    response={204: None},
+    operation_id="delete_profile",
+    summary="Delete profile",
+    openapi_extra={"responses": {409: _IN_CONDITIONS}},
 )
 def delete_profile(request: HttpRequest, profile: str) -> Status[None]:
-    """If it was activated, the schedules decide. Needs the permission to delete profiles."""
+    """If it was activated, the schedules decide. A profile in the conditions of a webhook or rule cannot be deleted.
+    Needs the permission to delete profiles."""
     actions.delete_profile(principal(request), profile)
     return Status(204, None)
 

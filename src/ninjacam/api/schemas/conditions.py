@@ -6,6 +6,7 @@ from ninja import Schema
 from pydantic import Field
 
 from ninjacam.api.schemas.fields import Slug
+from ninjacam.api.schemas.profiles import ProfileName
 from ninjacam.models.conditions import EventConditions
 
 Cameras = Annotated[
@@ -41,6 +42,13 @@ Schedule = Annotated[
         "22:00-06:00`. Empty: at any time.",
     ),
 ]
+Profiles = Annotated[
+    list[ProfileName],
+    Field(
+        max_length=100,
+        description="Profiles, one of which must be active when an event begins. Empty: with any, and without.",
+    ),
+]
 
 
 class ConditionsIn(Schema):
@@ -51,6 +59,7 @@ class ConditionsIn(Schema):
     min_score: Score = None
     min_duration_s: Duration = 0
     schedule: Schedule = ""
+    profiles: Profiles = Field(default_factory=list)
 
 
 class ConditionsPatch(Schema):
@@ -61,6 +70,7 @@ class ConditionsPatch(Schema):
     min_score: Score = None
     min_duration_s: Duration = Field(default_factory=float)
     schedule: Schedule = Field(default_factory=str)
+    profiles: Profiles = Field(default_factory=list)
 
 
 class ConditionsOut(Schema):
@@ -71,6 +81,7 @@ class ConditionsOut(Schema):
     min_score: float | None
     min_duration_s: float
     schedule: str
+    profiles: list[str]
 
 
 def conditions_of(row: EventConditions) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from ninjacam.api.schemas.fields import Slug, Time, example, input_example
 from ninjacam.api.schemas.pages import PageOut, PageQuery
 from ninjacam.api.schemas.problems import ErrorOut
 
-Kind = Literal["copy", "burned", "timelapse"]
+Kind = Literal["copy", "burned", "timelapse", "key_frames"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPTION_FIELDS = {"clock", "view", "width_px", "speed", "length_s", "fps"}
 
 
 class ExportIn(Schema):
-    """RFC 3339 times with an offset. At most 24 hours; for a timelapse, 7 days."""
+    """RFC 3339 times with an offset. At most 24 hours; for `timelapse` and `key_frames`, 7 days."""
 
     model_config = input_example(
         camera="door", start="2026-11-22T08:00:00Z", end="2026-11-22T08:10:00Z", kind="burned", clock=True
@@ -33,12 +33,12 @@ class ExportIn(Schema):
     width_px: WidthPx | None = Field(
         None, description="For `burned` and `timelapse`: width in pixels, at most as recorded."
     )
-    speed: Speed | None = Field(None, description="For `timelapse`: how many times faster.")
+    speed: Speed | None = Field(None, description="For `timelapse` and `key_frames`: how many times faster.")
     length_s: LengthS | None = Field(
         None,
-        description="For `timelapse`, instead of `speed`: length in seconds, at most half of what is recorded.",
+        description="Instead of `speed`: length in seconds, at most half of what is recorded.",
     )
-    fps: Fps = Field(DEFAULT_FPS, description="For `timelapse`: frames per second.")
+    fps: Fps = Field(DEFAULT_FPS, description="For `timelapse` and `key_frames`: maximum frames per second.")
 
 
 class ExportsQuery(PageQuery):

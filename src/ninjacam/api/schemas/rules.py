@@ -43,6 +43,7 @@ _RULE = {
     "min_score": 0.6,
     "min_duration_s": 2,
     "schedule": "22:00-06:00",
+    "profiles": ["away"],
     "created_at": "2026-11-30T08:00:00Z",
     "waiting": 0,
     "dead": 0,

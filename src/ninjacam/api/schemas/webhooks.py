@@ -45,6 +45,7 @@ _WEBHOOK = {
     "min_score": 0.6,
     "min_duration_s": 2,
     "schedule": "mon-fri 22:00-06:00",
+    "profiles": [],
     "created_at": "2026-11-30T08:00:00Z",
     "waiting": 0,
     "dead": 0,

@@ -61,6 +61,7 @@ class Command(SourceCommand):
             metavar="NAME",
             help="processor whose view users who may only view see instead of the video",
         )
+        self.add_processors_argument(parser)
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
         self.add_check_arguments(parser)
@@ -81,6 +82,7 @@ class Command(SourceCommand):
             onvif_url=options["onvif"],
             sleeps=options["sleeps"],
             guest_view=options["guest_view"],
+            processors=self.processors(options) or [],
         )
         streams = self.streams(options)
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)

@@ -16,7 +16,6 @@ from ninjacam.actions.cameras import (
 )
 from ninjacam.actions.sources import AddressFields
 from ninjacam.actions.streams import delete_stream, put_stream
-from ninjacam.core.ready_made import READY_MADE
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
 from ninjacam.models import Camera
@@ -80,11 +79,7 @@ class Command(SourceCommand):
             action=BooleanOptionalAction,
             help="a battery camera: connect only while it is watched or recorded",
         )
-        parser.add_argument(
-            "--processors",
-            metavar="NAMES",
-            help=f"ready-made processors, separated by commas; '' for none: {', '.join(READY_MADE)}",
-        )
+        self.add_processors_argument(parser)
         parser.add_argument(
             "--guest-view",
             metavar="NAME",
@@ -101,10 +96,9 @@ class Command(SourceCommand):
                      "enabled", "audio", "onvif_url", "sleeps", "guest_view", *ROLES):  # fmt: skip
             if options.get(name) is not None:
                 fields[name] = options[name]  # type: ignore[literal-required] # names of the TypedDict
-        if options["processors"] is not None:
-            fields["processors"] = [
-                each for each in options["processors"].replace(" ", "").split(",") if each
-            ]
+        processors = self.processors(options)
+        if processors is not None:
+            fields["processors"] = processors
         if options["forget_login"]:
             fields["username"] = fields["password"] = ""
         password = self.password(options)

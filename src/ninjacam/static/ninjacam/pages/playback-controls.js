@@ -119,6 +119,9 @@ class PlaybackControls {
       this.#timeline.selection = null;
     } else if (what === "export") {
       void this.#export();
+    } else if (what === "timelapse") {
+      const speed = /** @type {HTMLSelectElement} */ (this.#range?.querySelector("[data-speed]")).value;
+      void this.#export({ kind: "key_frames", speed: Number(speed) });
     }
     this.#show();
   }
@@ -187,13 +190,14 @@ class PlaybackControls {
     return link;
   }
 
-  async #export() {
+  /** @param {object} options of the export, besides the camera and the span */
+  async #export(options = {}) {
     const range = this.#timeline.selection;
     if (!range) return;
     const span = { start: timeText(range.startMs), end: timeText(range.endMs) };
     await Promise.all(this.#exportable().map(async (player) => {
       try {
-        await this.#follow(await callApi("exports", { camera: player.getAttribute("camera"), ...span }));
+        await this.#follow(await callApi("exports", { camera: player.getAttribute("camera"), ...span, ...options }));
       } catch (error) {
         this.#say(/** @type {Error} */ (error).message);
       }
