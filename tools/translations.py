@@ -1,10 +1,14 @@
 """Updates the translations: `make translations` extracts all texts into the .po files, and compiles them.
 
-The .po files contain no line numbers and no dates, so that a change of the code changes only the texts that it affects. New texts are empty
-and changed ones are marked `fuzzy`: translate them, remove the mark, and run it again.
+The texts are those that Django's `makemessages` finds, those of `core.texts`, and those of errors of cameras
+and options of processors.
+The .po files contain no line numbers and no dates, so that a change of the code changes only the texts that it affects.
+New texts are empty and changed ones are marked `fuzzy`: translate them, remove the mark, and run it again.
 """
 
 import ast
+import contextlib
+import json
 import os
 import re
 import subprocess
@@ -13,13 +17,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.commands import makemessages
+
+from ninjacam.core import errors
+from ninjacam.core.texts import sentence
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "ninjacam"
 CATALOGUES = "locale/*/LC_MESSAGES/django.po"
+CAMERA_PACKAGES = ("capture", "devices", "onvif", "sources", "talk")
+"""Their errors are displayed to users."""
 PROGRAMS = ("xgettext", "msgmerge", "msguniq", "msgattrib", "msgfmt")
 """Of GNU gettext."""
 _KEYWORD = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+(".*")')
 _PLACEHOLDER = re.compile(r"%\(\w+\)[#0\-+ ]*[\d.]*[a-z]|%(?:\.\d+)?[sd]|\{\w+\}|<[^>]+>|`[^`]+`|&\w+;")
+
+
+def _kinds() -> set[str]:
+    kinds: list[type[errors.NinjacamError]] = [errors.SourceError, errors.CommandError, errors.ConfigError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.__name__ for kind in kinds}
+
+
+_KINDS = _kinds()
 
 
 @dataclass(frozen=True)
@@ -56,26 +79,57 @@ def find_lost_placeholders(message: Message) -> set[str]:
     return {each for text in message.translations for each in wanted ^ set(_PLACEHOLDER.findall(text))}
 
 
+class Extraction(makemessages.Command):
+    xgettext_options = [*makemessages.Command.xgettext_options, f"--keyword={sentence.__name__}"]
+
+
+def find_error_texts(source: str) -> list[str]:
+    """Return the texts of the errors of cameras in a module. A text without values has no mark of its own."""
+    return [
+        node.args[0].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _KINDS
+        if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    ]
+
+
+def find_option_texts(source: str) -> list[str]:
+    """Return the descriptions of processors and of their options in a module."""
+    tree = ast.parse(source)
+    classes = [
+        each
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ClassDef) and "processor(" in "".join(map(ast.unparse, each.decorator_list))
+    ]
+    described = [(ast.get_docstring(each) or "").partition("\n")[0] for each in classes]
+    options = [
+        each.value.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.keyword)
+        and each.arg == "description"
+        and isinstance(each.value, ast.Constant)
+    ]
+    return [*filter(None, described), *map(str, options)]
+
+
 def extract(package: Path) -> None:
     """Write the texts of all modules and templates of `package` into its .po files."""
     languages = [path.parents[1].name for path in sorted(package.glob(CATALOGUES))]
-    options = [f"--locale={language}" for language in languages]
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "django",
-        "makemessages",
-        *options,
-        "--no-location",
-        "--no-wrap",
-        "--no-obsolete",
-    ]
-    subprocess.run(command, cwd=package, env=environment, check=True, stdout=subprocess.DEVNULL)
+    paths = sorted(path for name in CAMERA_PACKAGES for path in (package / name).rglob("*.py"))
+    texts = dict.fromkeys(text for path in paths for text in find_error_texts(path.read_text("utf-8")))
+    for path in sorted((package / "processors").glob("*.py")):
+        texts |= dict.fromkeys(find_option_texts(path.read_text("utf-8")))
+    with contextlib.chdir(package), open(os.devnull, "w") as output:
+        collected = Path("collected_texts.py")  # Exists during the extraction only.
+        collected.write_text(
+            "".join(f"gettext_noop({json.dumps(text, ensure_ascii=False)})\n" for text in texts), "utf-8"
+        )
+        try:
+            call_command(
+                Extraction(stdout=output), locale=languages, no_location=True, no_wrap=True, no_obsolete=True
+            )
+        finally:
+            collected.unlink()
     for path in package.glob(CATALOGUES):
         lines = path.read_text("utf-8").splitlines(keepends=True)
         path.write_text(
@@ -91,6 +145,8 @@ def compile_catalogues(package: Path) -> None:
 
 
 def main() -> int:
+    if not settings.configured:
+        settings.configure()
     extract(PACKAGE)
     compile_catalogues(PACKAGE)
     missing = [

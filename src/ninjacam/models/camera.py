@@ -25,6 +25,7 @@ from ninjacam.devices.onvif_device import SEARCH_SCHEME
 from ninjacam.devices.patrol import PatrolPlan, PatrolStep
 from ninjacam.devices.registry import ADAPTERS
 from ninjacam.engine.specs import CameraSpec
+from ninjacam.languages import translate
 from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name
 from ninjacam.models.stream_fields import StreamFields, revision_of
@@ -51,7 +52,7 @@ def check_schedule(text: str) -> None:
     try:
         parse_schedule(text)
     except ConfigError as error:
-        raise ValidationError(error.message, code="schedule") from error
+        raise ValidationError(translate(error.text), code="schedule") from error
 
 
 def check_ready_made(names: object) -> None:

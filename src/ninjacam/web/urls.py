@@ -1,7 +1,9 @@
 """The pages' URLs; `ninjacam.urls` adds the namespace "ninjacam"."""
 
 from django.urls import path
+from django.views.i18n import set_language
 
+from ninjacam.project import login_required
 from ninjacam.web import views
 from ninjacam.web.options_page import choose_processors, edit_options
 from ninjacam.web.publishing_page import download_certificate, show_publishing
@@ -12,6 +14,7 @@ urlpatterns = [
     path("", views.show_wall, name="wall"),
     path("login/", views.in_complete_language(views.LogIn.as_view()), name="login"),
     path("logout/", views.LogOut.as_view(), name="logout"),
+    path("language/", login_required(set_language), name="language"),
     path("account/", views.show_account, name="account"),
     path("replay/", views.show_replay, name="replay"),
     path("add-camera/", views.add_camera, name="camera-add"),
