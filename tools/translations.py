@@ -7,6 +7,7 @@ New texts are empty and changed ones are marked `fuzzy`: translate them, remove 
 """
 
 import ast
+import builtins
 import contextlib
 import json
 import os
@@ -21,7 +22,6 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.commands import makemessages
 
-from ninjacam.core import errors
 from ninjacam.core.texts import sentence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,17 +32,8 @@ CAMERA_PACKAGES = ("capture", "devices", "onvif", "sources", "talk")
 PROGRAMS = ("xgettext", "msgmerge", "msguniq", "msgattrib", "msgfmt")
 """Of GNU gettext."""
 _KEYWORD = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+(".*")')
-_PLACEHOLDER = re.compile(r"%\(\w+\)[#0\-+ ]*[\d.]*[a-z]|%(?:\.\d+)?[sd]|\{\w+\}|<[^>]+>|`[^`]+`|&\w+;")
-
-
-def _kinds() -> set[str]:
-    kinds: list[type[errors.NinjacamError]] = [errors.SourceError, errors.CommandError, errors.ConfigError]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    return {kind.__name__ for kind in kinds}
-
-
-_KINDS = _kinds()
+PLACEHOLDER = re.compile(r"%\(\w+\)[#0\-+ ]*[\d.]*[a-z]|%(?:\.\d+)?[sd]|\{\w+\}|<[^>]+>|`[^`]+`|&\w+;")
+"""What a translation must repeat: placeholders, tags, code and entities."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +66,8 @@ def read_messages(text: str) -> Iterator[Message]:
 
 def find_lost_placeholders(message: Message) -> set[str]:
     """Return placeholders, tags and code that a translation lacks or that only it has."""
-    wanted = set(_PLACEHOLDER.findall(message.text)) | set(_PLACEHOLDER.findall(message.plural))
-    return {each for text in message.translations for each in wanted ^ set(_PLACEHOLDER.findall(text))}
+    wanted = set(PLACEHOLDER.findall(message.text)) | set(PLACEHOLDER.findall(message.plural))
+    return {each for text in message.translations for each in wanted ^ set(PLACEHOLDER.findall(text))}
 
 
 class Extraction(makemessages.Command):
@@ -88,7 +79,8 @@ def find_error_texts(source: str) -> list[str]:
     return [
         node.args[0].value
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _KINDS
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id.endswith("Error") and not hasattr(builtins, node.func.id)
         if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
     ]
 
