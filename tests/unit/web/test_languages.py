@@ -82,7 +82,7 @@ def all_findings() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def admin(run_dir: Path, camera: Camera, admin_user: User) -> Client:
+def admin(run_dir: Path, camera: Camera, admin_user: User, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The client of an administrator of cameras that have everything that the pages display."""
     phone = Camera(slug="phone", name="Phone", processors=list(READY_MADE))
     phone.set_source("push:")
@@ -105,6 +105,7 @@ def admin(run_dir: Path, camera: Camera, admin_user: User) -> Client:
         "findings": all_findings(),
         "talk": {"state": "no", "reason": "The camera takes audio by UDP only, which is not supported."},
     }
+    monkeypatch.setattr("ninjacam.queries.status.STALE_AFTER_S", 3600.0)
     status = {"updated_ns": time.time_ns(), "cameras": {"door": door}, "processors": [motion]}
     (run_dir / "status.json").write_text(json.dumps(status))
     return signed_in(admin_user)
@@ -133,6 +134,17 @@ def test_a_page_in_korean_contains_no_english(admin: Client, path: str) -> None:
     page = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), page)
     page = re.sub(r'"([^"]+)": "[^"]*[\uac00-\ud7a3]', "", page)  # The player's texts have English keys.
     assert not [text for text in english_texts() if text in page]
+
+
+def test_the_page_of_a_camera_describes_its_condition_in_korean(admin: Client) -> None:
+    page = page_of(admin, "/cameras/door/", **KOREAN)
+    assert "10.0.0.5 호스트가 554번 포트에서 응답하지 않습니다." in page
+    assert "카메라가 연결되었지만 아직 영상을 보내지 않았습니다." in page
+    assert "카메라의 시계가 27시간 47분 느립니다.</strong> 카메라에서 NTP를 켜고" in page
+    first = all_findings()[0]
+    with translation.override("ko"):
+        pill = f'title="{translate_item(first)}">{translate(first["label"])}</span>'
+    assert HANGUL.search(pill) and pill in page_of(admin, "/", **KOREAN)
 
 
 def test_the_login_page_is_in_the_language_of_the_browser(db: None) -> None:
