@@ -11,7 +11,7 @@ from django.http import HttpRequest, parse_cookie
 from django.utils.translation import get_language, get_language_from_request, gettext
 
 from ninjacam.core.errors import NinjacamError
-from ninjacam.core.texts import Text, read_text
+from ninjacam.core.texts import Sentence, read_text
 from ninjacam.core.viewer_errors import text_of_source_error
 
 LOCALE_MIDDLEWARE = "django.middleware.locale.LocaleMiddleware"
@@ -72,7 +72,7 @@ def _translate(text: str, depth: int) -> str:
     """Return the translation, or "" if there is none."""
     if not is_translated() or not text or depth == 0:
         return ""
-    if isinstance(text, Text) and text.values:
+    if isinstance(text, Sentence) and text.values:
         template = gettext(text.template)
         # Another template than those of the catalogue may come from a process that reads a camera's data.
         if template == text.template:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Text(str):
+class Sentence(str):
     """An English text made from a template. `values`: what the template's `%(name)s` stand for; they may be of this
     class."""
 
@@ -18,9 +18,9 @@ class Text(str):
     values: Mapping[str, object]
 
 
-def sentence(template: str, **values: object) -> Text:
+def sentence(template: str, **values: object) -> Sentence:
     """Return `template` with its `%(name)s` replaced, if there are values."""
-    made = Text(template % values if values else template)
+    made = Sentence(template % values if values else template)
     made.template, made.values = template, values
     return made
 
@@ -32,7 +32,7 @@ def gettext_noop(text: str) -> str:
 
 def origin_of(text: str) -> dict[str, Any]:
     """Return the origin of a text for JSON: {"template", "values"}; empty for one without values."""
-    if not isinstance(text, Text) or not text.values:
+    if not isinstance(text, Sentence) or not text.values:
         return {}
     return {
         "template": text.template,
@@ -41,7 +41,7 @@ def origin_of(text: str) -> dict[str, Any]:
 
 
 def _value(value: object) -> object:
-    if isinstance(value, Text):
+    if isinstance(value, Sentence):
         return {"text": str(value), **origin_of(value)}
     return value if isinstance(value, bool | int | float) else str(value)
 
@@ -51,7 +51,7 @@ def read_text(text: str, origin: Mapping[str, Any]) -> str:
     template, values = origin.get("template"), origin.get("values")
     if not isinstance(template, str) or not isinstance(values, Mapping):
         return text
-    made = Text(text)
+    made = Sentence(text)
     made.template = template
     made.values = {
         name: read_text(str(value.get("text", "")), value) if isinstance(value, Mapping) else value

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ninjacam.core.texts import Text, gettext_noop, sentence
+from ninjacam.core.texts import Sentence, gettext_noop, sentence
 from ninjacam.devices.description import DeviceDescription
 from ninjacam.onvif.media import Encoder
 
@@ -141,7 +141,7 @@ def advise_device(found: DeviceDescription) -> list[Advice]:
     return advice
 
 
-def _duration(seconds: float) -> Text:
+def _duration(seconds: float) -> Sentence:
     if seconds >= 2 * 86_400:
         return sentence("%(days)s days", days=f"{seconds / 86_400:.0f}")
     if seconds >= 2 * 3600:

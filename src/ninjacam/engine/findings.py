@@ -13,7 +13,7 @@ from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.packets import CameraState, Codec
-from ninjacam.core.texts import Text, gettext_noop, origin_of, sentence
+from ninjacam.core.texts import Sentence, gettext_noop, origin_of, sentence
 from ninjacam.engine.bitrates import BitrateChange
 
 Json = dict[str, Any]
@@ -132,7 +132,7 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
 
 
-def describe_duration(seconds: float) -> Text:
+def describe_duration(seconds: float) -> Sentence:
     """Return a duration in its one or two largest units: “45 s”, “1 h 2 min”, “26 years”."""
     seconds = round(seconds)
     if seconds < 60:
@@ -152,18 +152,18 @@ def describe_duration(seconds: float) -> Text:
     return sentence("%(years)s years", years=round(days / 365.25))
 
 
-def _say_loss(figures: Figures) -> Text:
+def _say_loss(figures: Figures) -> Sentence:
     return sentence(
         "The camera loses %(share)s of its packets.", share=_percent(figures.report["packet_loss"])
     )
 
 
-def _say_jitter(figures: Figures) -> Text:
+def _say_jitter(figures: Figures) -> Sentence:
     ms = round(figures.report["jitter_s"] * 1000)
     return sentence("Frames arrive irregularly, by %(ms)s ms on average.", ms=ms)
 
 
-def _say_frame_rate(figures: Figures) -> Text:
+def _say_frame_rate(figures: Figures) -> Sentence:
     mean_fps, declared_fps = figures.report["mean_fps"], figures.report["declared_fps"]
     return sentence(
         "The camera sends %(fps)s frames per second instead of %(declared)s.",
@@ -172,7 +172,7 @@ def _say_frame_rate(figures: Figures) -> Text:
     )
 
 
-def _say_key_interval(figures: Figures) -> Text:
+def _say_key_interval(figures: Figures) -> Sentence:
     seconds = figures.report["key_interval_s"]
     return sentence(
         "The camera sends a key frame every %(s)s s: after an interruption, video starts that late.",
@@ -180,7 +180,7 @@ def _say_key_interval(figures: Figures) -> Text:
     )
 
 
-def _say_clock(figures: Figures) -> Text:
+def _say_clock(figures: Figures) -> Sentence:
     offset_s = figures.report["clock_offset_s"]
     duration = describe_duration(abs(offset_s))
     if offset_s > 0:
@@ -188,7 +188,7 @@ def _say_clock(figures: Figures) -> Text:
     return sentence("The camera's clock is %(duration)s behind.", duration=duration)
 
 
-def _say_less(figures: Figures) -> Text:
+def _say_less(figures: Figures) -> Sentence:
     assert figures.bitrate is not None
     less = _percent(1 - figures.bitrate.share)
     return sentence(
@@ -197,7 +197,7 @@ def _say_less(figures: Figures) -> Text:
     )
 
 
-def _say_more(figures: Figures) -> Text:
+def _say_more(figures: Figures) -> Sentence:
     assert figures.bitrate is not None
     return sentence(
         "In the last hour, the camera sent %(factor)s times as much data as at this time in the last 7 days.",
@@ -205,11 +205,11 @@ def _say_more(figures: Figures) -> Text:
     )
 
 
-def _say_software(figures: Figures) -> Text:
+def _say_software(figures: Figures) -> Sentence:
     return sentence("The video is decoded in software: %(reason)s.", reason=figures.scene["software_reason"])
 
 
-def _say_frozen(figures: Figures) -> Text:
+def _say_frozen(figures: Figures) -> Sentence:
     return sentence(
         "The image has not changed at all for %(duration)s.",
         duration=describe_duration(figures.scene["still_s"]),
