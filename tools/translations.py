@@ -38,12 +38,14 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[#0\-+ ]*[\d.]*[a-z]|%(?:\.\d+)?[sd]|\{\w+\}|
 
 @dataclass(frozen=True)
 class Message:
-    """One message of a catalogue. `translations`: one for each plural form, else one."""
+    """One message of a catalogue. `context`: distinguishes equal texts. `translations`: one for each plural form, else
+    one."""
 
     text: str
     plural: str
     translations: tuple[str, ...]
     is_fuzzy: bool
+    context: str = ""
 
 
 def read_messages(text: str) -> Iterator[Message]:
@@ -61,7 +63,13 @@ def read_messages(text: str) -> Iterator[Message]:
                 fields[keyword] += ast.literal_eval(line)
         if "msgid" in fields:
             translations = tuple(value for name, value in fields.items() if name.startswith("msgstr"))
-            yield Message(fields["msgid"], fields.get("msgid_plural", ""), translations, "fuzzy" in flags)
+            yield Message(
+                fields["msgid"],
+                fields.get("msgid_plural", ""),
+                translations,
+                "fuzzy" in flags,
+                fields.get("msgctxt", ""),
+            )
 
 
 def find_lost_placeholders(message: Message) -> set[str]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from django.utils.translation import gettext as django_gettext
+from django.utils.translation import override, pgettext
 
 from ninjacam.core.viewer_errors import VIEWER_TEXTS
 from tools.translations import (
@@ -61,9 +63,24 @@ def test_the_compiled_catalogue_has_the_messages_of_the_source(path: Path) -> No
         if message.plural:
             wanted |= {(message.text, form): text for form, text in enumerate(message.translations)}
         else:
-            wanted[message.text] = message.translations[0]
+            context = f"{message.context}\x04" if message.context else ""
+            wanted[context + message.text] = message.translations[0]
     found = {key: text for key, text in compiled(path.with_suffix(".mo")).items() if key}
     assert found == wanted, "run `make translations`"
+
+
+@pytest.mark.parametrize("path", CATALOGUE_PATHS, ids=lambda path: path.parents[1].name)
+def test_no_translation_is_replaced_by_that_of_another_app(path: Path) -> None:
+    """Apps that INSTALLED_APPS lists before ours take precedence: give such a text a context, or use their words."""
+    with override(path.parents[1].name):
+        replaced = {
+            each.text: used
+            for each in messages_of(path)
+            if not each.plural
+            if (used := pgettext(each.context, each.text) if each.context else django_gettext(each.text))
+            != each.translations[0]
+        }
+    assert not replaced
 
 
 def test_the_catalogues_contain_the_texts_of_the_code(tmp_path: Path) -> None:

@@ -8,9 +8,6 @@ from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from ninjacam.core.viewer_errors import VIEWER_TEXTS
-from ninjacam.languages import is_translated, translate
-
 STRINGS_ID = "ninjacam-strings"
 
 
@@ -59,11 +56,6 @@ def player_strings() -> dict[str, str]:
     }
 
 
-def _viewer_texts() -> dict[str, str]:
-    """Return the translations of messages that live streams send in English."""
-    return {text: translate(text) for text in VIEWER_TEXTS} if is_translated() else {}
-
-
 def state_label(state: str) -> str:
     """Return a camera's state in a few words, as in the player."""
     return player_strings().get(state, state).rstrip(" ….")
@@ -73,7 +65,7 @@ def render_player_script() -> SafeString:
     """Return the script of the player and its translations. Use it once per page."""
     return format_html(
         '{}<script type="module" src="{}"></script>',
-        json_script({**player_strings(), **_viewer_texts()}, STRINGS_ID),
+        json_script(player_strings(), STRINGS_ID),
         static("ninjacam/player/player.js"),
     )
 

@@ -1,6 +1,6 @@
 // The player's user interface: the shadow tree with overlay, age badge and buttons. No state of its own, no network.
 
-import { say, translated } from "./strings.js";
+import { say } from "./strings.js";
 
 /** @typedef {import("./session.js").PlayerState} PlayerState */
 
@@ -135,10 +135,10 @@ export class Shell {
       const headline = document.createElement("strong");
       headline.textContent = headlineOf(state, code);
       const detail = document.createElement("span");
-      detail.textContent = translated(message);
+      detail.textContent = message;
       this.#overlay.append(...(message ? [headline, detail] : [headline]));
     }
-    this.#warning.textContent = viewError ? `${say("view_failed")} ${translated(viewError.message)}` : "";
+    this.#warning.textContent = viewError ? `${say("view_failed")} ${viewError.message}` : "";
   }
 
   /**

@@ -62,11 +62,6 @@ export function say(key, values = {}) {
   return strings[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-/** Return a text of the server in the language of the page, or as it is. @param {string} text */
-export function translated(text) {
-  return /** @type {Record<string, string>} */ (strings)[text] ?? text;
-}
-
 /** Return a short label of a state. @param {string} state */
 export function stateLabel(state) {
   const text = /** @type {Record<string, string>} */ (strings)[state] ?? state;
