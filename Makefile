@@ -8,7 +8,7 @@ TSC := node_modules/.bin/tsc
 PORT ?= 8000
 DATA ?= var/demo
 
-.PHONY: help install run test trials lint house check bench openapi clean
+.PHONY: help install run test trials lint house check bench openapi translations clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ bench: $(STAMP) ## the table of figures, with the blog's way beside it
 
 openapi: $(STAMP) ## write docs/openapi.json
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django ninjacam_openapi docs/openapi.json
+
+translations: $(STAMP) ## extract all texts into src/ninjacam/locale, and compile the translations; needs GNU gettext
+	$(BIN)/python -m tools.translations
 
 clean: ## remove what was made
 	rm -rf $(VENV) node_modules var build dist

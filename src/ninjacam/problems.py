@@ -28,6 +28,7 @@ from ninjacam.core.errors import (
     UnsupportedCommandError,
     ViewNotFoundError,
 )
+from ninjacam.languages import translate_error
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Header names in lower case, and values."""
@@ -92,7 +93,7 @@ def problem_of(error: NinjacamError) -> Problem:
     fields = error.fields if isinstance(error, InvalidError) else {}
     errors = [{"field": name, "message": text} for name, texts in fields.items() for text in texts]
     headers = _retry_after(error.retry_after_s) if status == 429 and isinstance(error, LimitError) else ()
-    return Problem(status, error.code, error.message, headers, errors)
+    return Problem(status, error.code, translate_error(error), headers, errors)
 
 
 def problem_of_stream(error: Mapping[str, Any]) -> Problem:

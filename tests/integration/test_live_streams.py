@@ -1,5 +1,6 @@
 """The data that viewers receive from a real uvicorn process."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -231,6 +232,44 @@ def test_states_are_sent_with_the_message_and_the_error_of_the_view(
             assert told == {"code": "processor", "message": "edges: ZeroDivisionError"}, "no traceback"
         finally:
             door.view_errors.clear()
+
+
+def test_each_viewer_of_a_stream_reads_its_state_in_the_own_language(
+    site: Site, engine: Engine, server: Server
+) -> None:
+    error = {
+        "code": "connection_refused",
+        "message": "10.0.0.5 answers, but nothing listens on port 554: check the port, and that streaming is on.",
+        "template": "%(host)s answers, but nothing listens on port %(port)s: check the port, and that streaming is on.",
+        "values": {"host": "10.0.0.5", "port": 554},
+        "retryable": True,
+    }
+    korean = {"Accept-Language": "ko"}
+    with contextlib.ExitStack() as stack:
+        viewers = [
+            stack.enter_context(RawSocket(server.port, "/cam/live/ws", {**site.bearer(name), **language}))
+            for name in ("viewer", "admin")
+            for language in (korean, {})
+        ]
+        for viewer in viewers:
+            viewer.tell(**subscribe())
+            assert viewer.receive_json("state")["state"] == "live"
+        try:
+            engine.set_state("door", CameraState.RECONNECTING, error)
+            messages = [viewer.receive_json("state")["message"] for viewer in viewers]
+            detail = server.get("/cam/live/door/snapshot.jpg", {**site.bearer("viewer"), **korean}).json()[
+                "detail"
+            ]
+        finally:
+            engine.set_state("door", CameraState.LIVE)
+    assert messages == [
+        "카메라가 연결을 거부합니다.",
+        "The camera refuses the connection.",
+        "10.0.0.5 호스트는 응답하지만 554번 포트가 열려 있지 않습니다. 포트를 확인하고 카메라의 스트리밍이 켜져 있는지 "
+        "확인하세요.",
+        error["message"],
+    ]
+    assert detail == "카메라가 연결을 거부합니다."
 
 
 def test_a_dead_camera_process_is_reported_and_recovered(site: Site, engine: Engine, server: Server) -> None:

@@ -28,6 +28,7 @@ from ninjacam.core.errors import ConfigError, ConflictError, ForbiddenError, Inv
 from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.discovery.networks import Attached, attached_networks
 from ninjacam.discovery.search import DEFAULT_TIMEOUT_S, SearchConfig
+from ninjacam.languages import translate
 from ninjacam.models import Camera, Role
 from ninjacam.sources.base import SourceConfig
 from ninjacam.throttle import get_throttle
@@ -86,7 +87,7 @@ def start_search(
     try:
         config = SearchConfig(network.strip(), timeout_s, get_settings().allowed_networks)
     except ConfigError as error:
-        raise InvalidError.of("network", error.message) from error
+        raise InvalidError.of("network", translate(error.text)) from error
     lock = _SearchLock.take()
     try:
         _require_turn()

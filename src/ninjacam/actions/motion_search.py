@@ -10,6 +10,7 @@ from ninjacam.auth import Actor
 from ninjacam.backtest.movements import WARM_UP_NS, MotionSearch, Region
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import LimitError, RecordingError
+from ninjacam.core.texts import gettext_noop
 from ninjacam.models import Role, Segment
 from ninjacam.queries.cameras import get_recorded
 
@@ -54,7 +55,7 @@ def search_motion(actor: Actor, slug: str, start_ns: int, end_ns: int, region: R
         found = MotionSearch.from_dict(json.loads(printed))
     except (ValueError, KeyError, TypeError) as exc:
         raise RecordingError(
-            _("The recordings could not be searched. The log of the server may say why.")
+            gettext_noop("The recordings could not be searched. The log of the server may say why.")
         ) from exc
     if len(files) == MAX_FILES:
         found.searched_until_ns = min(found.searched_until_ns, files[-1][2])

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ninjacam.actions.audit import record
@@ -19,6 +18,7 @@ from ninjacam.actions.child_processes import UserSlots, run_module
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ProtocolError, SourceTimeoutError
 from ninjacam.core.interpreter import bare_environment, python_command
+from ninjacam.core.texts import gettext_noop
 from ninjacam.devices.description import TIMEOUT_S as DEVICE_TIMEOUT_S
 from ninjacam.devices.description import DeviceDescription
 from ninjacam.devices.messages import error_of
@@ -68,7 +68,8 @@ def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
     LimitError."""
     if waits_for_publisher(source):
         return _failed(
-            "waits_for_publisher", _("This camera waits for a publisher. Save it, then publish to it.")
+            "waits_for_publisher",
+            gettext_noop("This camera waits for a publisher. Save it, then publish to it."),
         )
     with _SLOTS.take(user):
         return _run(source)
@@ -83,14 +84,14 @@ def describe_device(config: SourceConfig, user: Any = None) -> DeviceDescription
     with _SLOTS.take(user):
         printed = run_module(_DEVICE_MODULE, question, DEVICE_TIMEOUT_S + _START_S, bare=True)
     if printed is None:
-        raise SourceTimeoutError(_("The camera does not answer in time."))
+        raise SourceTimeoutError("The camera does not answer in time.")
     try:
         answer = json.loads(printed)
         if answer["ok"]:
             return description_of(answer["device"])
         error = answer["error"]
     except (ValueError, KeyError, TypeError) as exc:
-        raise ProtocolError(_("The camera's description cannot be read.")) from exc
+        raise ProtocolError("The camera's description cannot be read.") from exc
     raise error_of(error)
 
 
@@ -144,13 +145,15 @@ def _read(printed: bytes) -> ProbeResult:
     except (ValueError, KeyError, TypeError, binascii.Error):
         # Data from the camera crashed the process, which is separate for this reason.
         return _failed(
-            "protocol_error", _("The test ended without a result: the camera's data cannot be read.")
+            "protocol_error",
+            gettext_noop("The test ended without a result: the camera's data cannot be read."),
         )
 
 
 def _too_slow() -> ProbeResult:
     return _failed(
-        "timeout", _("The camera did not respond in time. Check its address and that it is switched on.")
+        "timeout",
+        gettext_noop("The camera did not respond in time. Check its address and that it is switched on."),
     )
 
 

@@ -131,15 +131,14 @@ def _is_address(text: str) -> bool:
 def _message(event: Event, camera: Camera | None, claimed: Claimed) -> EmailMessage:
     where = (camera.name or camera.slug) if camera is not None else event.slug or _("server")
     title = event.label or event.kind
-    lines = [
-        f"{where}: {title}",
-        "",
-        f"{_('Kind')}: {event.kind}",
-        f"{_('Begin')}: {_local(event.start)}",
-        *([f"{_('End')}: {_local(event.end)}"] if event.end is not None else []),
-        *([f"{_('Zones')}: {', '.join(event.zone_names)}"] if event.zone_names else []),
-        *([f"{_('Score')}: {event.score:.2f}"] if event.score is not None else []),
-    ]
+    facts = [(_("Kind"), event.kind), (_("Begin"), _local(event.start))]
+    if event.end is not None:
+        facts.append((_("End"), _local(event.end)))
+    if event.zone_names:
+        facts.append((_("Zones"), ", ".join(event.zone_names)))
+    if event.score is not None:
+        facts.append((_("Score"), f"{event.score:.2f}"))
+    lines = [f"{where}: {title}", "", *(f"{name}: {value}" for name, value in facts)]
     if json.loads(claimed.body).get("is_last"):
         lines += ["", _("This rule sends no further e-mails within the hour, because its limit is reached.")]
     subject = " ".join(f"[{where}] {title}".split())  # A header has one line.

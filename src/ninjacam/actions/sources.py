@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from ninjacam.core.errors import ConfigError, InvalidError, UnsupportedSchemeError
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
+from ninjacam.languages import translate
 from ninjacam.models.stream_fields import StreamFields
 from ninjacam.sources.registry import check_url
 from ninjacam.sources.urls import binding_of
@@ -64,7 +65,7 @@ def _check_url(stream: StreamFields, url: str) -> bool:
         has_login = split_credentials(url)[0] != url
         check_url(url)
     except (UnsupportedSchemeError, ConfigError) as error:
-        raise InvalidError.of("url", error.message) from error
+        raise InvalidError.of("url", translate(error.text)) from error
     except ValueError:  # The text of the exception contains the URL.
         raise InvalidError.of("url", _("This is not a valid URL. Check its host and port.")) from None
     return has_login
@@ -77,7 +78,7 @@ def _stored(stream: StreamFields, fields: AddressFields) -> Credentials | None:
     except ConfigError as error:
         if "password" in fields and MASK not in fields.get("url", stream.url):
             return None
-        raise InvalidError.of("password", error.message) from error
+        raise InvalidError.of("password", translate(error.text)) from error
 
 
 def _keeps(

@@ -11,6 +11,7 @@ from ninjacam.actions.conditions import ConditionFields, check_conditions
 from ninjacam.auth import Actor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, ConflictError, InvalidError, QuotaError
+from ninjacam.languages import translate
 from ninjacam.models import DeliveryState, Webhook, WebhookDelivery
 from ninjacam.models.foreign_keys import lock_for_deletion
 from ninjacam.models.webhook import MAX_WEBHOOKS
@@ -117,7 +118,7 @@ def _assign_target(webhook: Webhook, fields: WebhookFields) -> None:
         url, secret = webhook.target() if webhook.credentials else ("", "")
     except ConfigError as error:
         if "url" not in fields or "secret" not in fields:
-            raise InvalidError.of("secret", error.message) from error
+            raise InvalidError.of("secret", translate(error.text)) from error
         url = secret = ""
     if "secret" in fields:
         secret = fields["secret"]
@@ -128,7 +129,7 @@ def _assign_target(webhook: Webhook, fields: WebhookFields) -> None:
         try:
             check_url(given)
         except ConfigError as error:
-            raise InvalidError.of("url", error.message) from error
+            raise InvalidError.of("url", translate(error.text)) from error
         url = given
     if not url:
         raise InvalidError.of("url", _("Enter the URL of the receiver."))

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from django.core.handlers.asgi import ASGIHandler
 from django.utils.module_loading import import_string
+from django.utils.translation import override
 
 from ninjacam.asgi.deflate import WARNING, compresses
 from ninjacam.asgi.shutdown import chain_signals
@@ -14,6 +15,7 @@ from ninjacam.front_door.front_door import FrontDoor
 from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
 from ninjacam.front_door.mount import MountPoint, Target, path_info
 from ninjacam.front_door.responses import respond, respond_problem
+from ninjacam.languages import language_of
 from ninjacam.problems import Problem
 from ninjacam.routes import ROUTES
 from ninjacam.viewers.worker import Worker
@@ -87,7 +89,8 @@ class LiveApplication:
         head = scope["type"] == "http" and scope["method"] == "HEAD"
         try:
             handler = self._handler(target, scope)
-            await handler(self.worker, scope, receive, send, target)
+            with override(language_of(scope["headers"])):  # Of this task: errors are sent in it.
+                await handler(self.worker, scope, receive, send, target)
         except Problem as problem:
             await respond_problem(send, problem, head=head)
 

@@ -28,6 +28,7 @@ from ninjacam.core.errors import (
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
 from ninjacam.core.packets import LIVE, VIDEO, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.streams import MAIN, split_key, stream_key
+from ninjacam.core.texts import gettext_noop, origin_of, sentence
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.registry import open_source
@@ -288,8 +289,11 @@ class CameraCapture:
             lost_after_s = self._pace.lost_after_s(has_media=has_media)
             if silent_s >= lost_after_s:
                 error = SourceStalledError(
-                    f"The camera is connected but has sent no video for {lost_after_s:.2g} s; "
-                    "check its power and its network. It is being reconnected."
+                    sentence(
+                        "The camera is connected but has sent no video for %(lost_after_s)s s; check its power "
+                        "and its network. It is being reconnected.",
+                        lost_after_s=f"{lost_after_s:.2g}",
+                    )
                 )
                 # Must precede closing the session, to which a frozen camera responds late.
                 self._on_error(error, 0)
@@ -388,7 +392,9 @@ class CameraCapture:
             return [
                 (
                     "asleep",
-                    "The camera does not answer, as is normal while it sleeps. Retrying while it is needed.",
+                    gettext_noop(
+                        "The camera does not answer, as is normal while it sleeps. Retrying while it is needed."
+                    ),
                 )
             ]
         if source is None or since_ns is None:
@@ -402,7 +408,13 @@ class CameraCapture:
                 found.append(describe_silence(source.stats, self._pace, has_media=has_media))
         if why := self._channel.gop_refused:
             found.append(
-                ("gop_not_kept", f"New viewers wait for the next key frame: what lies between two is {why}.")
+                (
+                    "gop_not_kept",
+                    sentence(
+                        "New viewers wait for the next key frame: what lies between two is %(reason)s.",
+                        reason=why,
+                    ),
+                )
             )
         if self._timeline.clock_rate is not None:
             found.append(("clock_rate", describe_rate(self._timeline.clock_rate)))
@@ -418,7 +430,9 @@ class CameraCapture:
             "state": self.state,
             "error": self.error.as_dict() if self.error else None,
             "audio_codec": next((track.codec.label for track in tracks if track.kind is Kind.AUDIO), None),
-            "notices": [{"code": code, "message": text} for code, text in self._notices(now_ns)],
+            "notices": [
+                {"code": code, "message": text, **origin_of(text)} for code, text in self._notices(now_ns)
+            ],
             "key_interval_s": round(self._pace.key_interval_s, 1),
             "clock_rate": None if rate is None else round(rate, 3),
             "time_jumps": self._timeline.jumps,
@@ -442,10 +456,21 @@ async def _wait_for_any(*waits: Coroutine[Any, Any, None]) -> None:
 
 
 def describe_rate(rate: float) -> str:
-    off = abs(rate - 1) * 100
-    pace = "stands still" if rate < 0.01 else f"runs {off:.0f} % {'fast' if rate > 1 else 'slow'}"
-    return (
-        f"The camera's clock {pace}: frames get the time at which they arrive. Check its frame rate setting."
+    if rate < 0.01:
+        return gettext_noop(
+            "The camera's clock stands still: frames get the time at which they arrive. Check its frame rate setting."
+        )
+    percent = f"{abs(rate - 1) * 100:.0f}"
+    if rate > 1:
+        return sentence(
+            "The camera's clock runs %(percent)s %% fast: frames get the time at which they arrive. Check its frame "
+            "rate setting.",
+            percent=percent,
+        )
+    return sentence(
+        "The camera's clock runs %(percent)s %% slow: frames get the time at which they arrive. Check its frame "
+        "rate setting.",
+        percent=percent,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from ninjacam.core.texts import gettext_noop, sentence
 from ninjacam.sources.base import SourceStats
 
 STALLED_AFTER_S = 2.0
@@ -80,22 +81,36 @@ class Pace:
 def describe_silence(stats: SourceStats, pace: Pace, *, has_media: bool) -> tuple[str, str]:
     """Return (code, sentence): the reason why a connected camera has delivered no frame."""
     if not has_media:
-        return "no_media", "The camera is connected, but has sent no video yet."
+        return "no_media", gettext_noop("The camera is connected, but has sent no video yet.")
     if stats.keys_without_sets:
-        return "no_frames", (
-            f"Receiving data that does not form frames: {stats.keys_without_sets} key frames came without "
-            "their parameter sets."
+        return "no_frames", sentence(
+            "Receiving data that does not form frames: %(count)s key frames came without their parameter sets.",
+            count=stats.keys_without_sets,
         )
     if stats.frames_skipped:
-        about = f" (interval about {pace.key_interval_s:.0f} s)" if pace.key_interval_s >= 1 else ""
-        return "waiting_for_key_frame", f"Waiting for a key frame{about}."
-    if stats.access_units_dropped:
-        why = f"{stats.access_units_dropped} frames were incomplete or malformed"
-        lost = f", {stats.packets_lost} packets lost" if stats.packets_lost else ""
-        return "no_frames", f"Receiving data that does not form frames: {why}{lost}."
-    if stats.packets_ignored:
-        return "no_frames", (
-            f"Receiving data that does not form frames: {stats.packets_ignored} packets were not of the "
-            "announced format or source."
+        if pace.key_interval_s < 1:
+            return "waiting_for_key_frame", gettext_noop("Waiting for a key frame.")
+        return "waiting_for_key_frame", sentence(
+            "Waiting for a key frame (interval about %(s)s s).", s=f"{pace.key_interval_s:.0f}"
         )
-    return "no_frames", "Receiving data that does not form frames: no frame has begun or ended yet."
+    if stats.access_units_dropped:
+        dropped, lost = stats.access_units_dropped, stats.packets_lost
+        if not lost:
+            return "no_frames", sentence(
+                "Receiving data that does not form frames: %(dropped)s frames were incomplete or malformed.",
+                dropped=dropped,
+            )
+        return "no_frames", sentence(
+            "Receiving data that does not form frames: %(dropped)s frames were incomplete or malformed, %(lost)s "
+            "packets lost.",
+            dropped=dropped,
+            lost=lost,
+        )
+    if stats.packets_ignored:
+        return "no_frames", sentence(
+            "Receiving data that does not form frames: %(count)s packets were not of the announced format or source.",
+            count=stats.packets_ignored,
+        )
+    return "no_frames", gettext_noop(
+        "Receiving data that does not form frames: no frame has begun or ended yet."
+    )

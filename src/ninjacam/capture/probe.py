@@ -17,6 +17,7 @@ from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError, SourceMemoryError
 from ninjacam.core.limits import NATIVE_DATA_BYTES, confine, die_with_named_parent, keep_files_private
 from ninjacam.core.packets import Kind, Packet
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import SourceConfig, source_from
 from ninjacam.sources.registry import open_source
 
@@ -44,8 +45,11 @@ async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any
             if run.done():
                 run.result()  # raises
             raise NoVideoError(
-                f"The camera accepted the connection but sent no frame within {timeout_s:g} s; "
-                "check that its stream is enabled."
+                sentence(
+                    "The camera accepted the connection but sent no frame within %(timeout_s)s s; check that "
+                    "its stream is enabled.",
+                    timeout_s=f"{timeout_s:g}",
+                )
             )
         packet = first.result()
     finally:

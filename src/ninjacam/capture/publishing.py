@@ -9,6 +9,7 @@ from pathlib import Path
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, SourceEndedError
 from ninjacam.core.server_certificate import ServerCertificate
+from ninjacam.core.texts import sentence
 from ninjacam.core.unix_sockets import listen_unix
 from ninjacam.sources.browser.messages import socket_path
 from ninjacam.sources.browser.publisher import BrowserPublisher
@@ -96,7 +97,9 @@ class PageSocket:
             listener = listen_unix(self._path)
         except OSError as error:
             raise ConfigError(
-                f"The socket for publishing pages cannot be created: {error.strerror}."
+                sentence(
+                    "The socket for publishing pages cannot be created: %(reason)s.", reason=error.strerror
+                )
             ) from error
         self._server = await asyncio.get_running_loop().create_unix_server(self._make, sock=listener)
 

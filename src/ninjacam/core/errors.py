@@ -53,6 +53,8 @@ contain no credentials: pass URLs through `ninjacam.core.redact` first.
 
 from typing import Any, ClassVar
 
+from ninjacam.core.texts import origin_of
+
 
 class NinjacamError(Exception):
     """The base class. Raise one of its subclasses."""
@@ -65,9 +67,16 @@ class NinjacamError(Exception):
     def message(self) -> str:
         return str(self)
 
+    @property
+    def text(self) -> str:
+        """The message with its template, if it has one."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else self.message
+
     def as_dict(self) -> dict[str, Any]:
-        """Return {"code", "message", "retryable"}, the form in which errors are sent to other processes."""
-        return {"code": self.code, "message": self.message, "retryable": self.retryable}
+        """Return {"code", "message", "retryable"}, the form in which errors are sent to other processes, with the
+        origin of the message (`core.texts`)."""
+        known = {"code": self.code, "message": self.message, "retryable": self.retryable}
+        return {**known, **origin_of(self.text)}
 
 
 class ConfigError(NinjacamError):

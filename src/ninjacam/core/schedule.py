@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from ninjacam.core.errors import ConfigError
+from ninjacam.core.texts import sentence
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_WINDOWS = 100
@@ -85,16 +86,22 @@ def find_next_change(schedules: Sequence[Schedule], local: datetime) -> datetime
 
 
 @lru_cache(maxsize=1024)
-def parse_schedule(text: str) -> Schedule:
+def parse_schedule(written: str) -> Schedule:
     """Parse a schedule. Raises: ConfigError: names the part that is invalid, and the correct syntax."""
-    parts = [part.strip() for part in text.lower().replace("\n", ";").split(";")]
+    parts = [part.strip() for part in written.lower().replace("\n", ";").split(";")]
     windows = [window for part in parts if part for window in _parse_part(part)]
     if not windows:
         raise ConfigError(
-            "The schedule is empty. Write for example: mon-fri 07:00-19:00; sat,sun 10:00-14:00"
+            sentence("The schedule is empty. Write for example: mon-fri 07:00-19:00; sat,sun 10:00-14:00")
         )
     if len(windows) > MAX_WINDOWS:
-        raise ConfigError(f"The schedule has {len(windows)} windows; the maximum is {MAX_WINDOWS}.")
+        raise ConfigError(
+            sentence(
+                "The schedule has %(count)s windows; the maximum is %(limit)s.",
+                count=len(windows),
+                limit=MAX_WINDOWS,
+            )
+        )
     return Schedule(tuple(windows))
 
 
@@ -102,35 +109,44 @@ def _parse_part(part: str) -> list[Window]:
     first_digit = next((at for at, character in enumerate(part) if character.isdigit()), len(part))
     named, times = part[:first_digit].strip(), part[first_digit:]
     if not times:
-        raise ConfigError(f"“{part[:40]}” has no times. Write them as 07:00-19:00.")
+        raise ConfigError(sentence("“%(part)s” has no times. Write them as 07:00-19:00.", part=part[:40]))
     days = _parse_days(named) if named else frozenset(range(7))
     return [Window(days, *_parse_times(each)) for each in _SEPARATOR.split(times)]
 
 
-def _parse_days(text: str) -> frozenset[int]:
+def _parse_days(names: str) -> frozenset[int]:
     days: set[int] = set()
-    for item in _SEPARATOR.split(text):
+    for item in _SEPARATOR.split(names):
         first, *others = _DASH.split(item)
         last = others[0] if others else first
         if len(others) > 1 or first not in DAYS or last not in DAYS:
             raise ConfigError(
-                f"Unknown day “{item[:40]}”. Use one of {', '.join(DAYS)} or a range such as mon-fri."
+                sentence(
+                    "Unknown day “%(day)s”. Use one of %(days)s or a range such as mon-fri.",
+                    day=item[:40],
+                    days=", ".join(DAYS),
+                )
             )
         at, until = DAYS.index(first), DAYS.index(last)
         days.update((at + step) % 7 for step in range((until - at) % 7 + 1))
     return frozenset(days)
 
 
-def _parse_times(text: str) -> tuple[int, int]:
-    found = _TIMES.fullmatch(text.strip())
+def _parse_times(times: str) -> tuple[int, int]:
+    found = _TIMES.fullmatch(times.strip())
     if found is None:
-        raise ConfigError(f"Invalid times “{text[:40]}”. Write them as 07:00-19:00.")
+        raise ConfigError(sentence("Invalid times “%(times)s”. Write them as 07:00-19:00.", times=times[:40]))
     hour, minute, end_hour, end_minute = map(int, found.groups())
     start, end = hour * 60 + minute, end_hour * 60 + end_minute
     if minute > 59 or end_minute > 59 or start >= DAY_MINUTES or end > DAY_MINUTES:
-        raise ConfigError(f"Invalid time in “{text[:40]}”. Times range from 00:00 to 24:00.")
+        raise ConfigError(
+            sentence("Invalid time in “%(times)s”. Times range from 00:00 to 24:00.", times=times[:40])
+        )
     if start == end:
         raise ConfigError(
-            f"“{text[:40]}” starts and ends at the same time. For the whole day, write 00:00-24:00."
+            sentence(
+                "“%(times)s” starts and ends at the same time. For the whole day, write 00:00-24:00.",
+                times=times[:40],
+            )
         )
     return start, end

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ninjacam.core.texts import Sentence, gettext_noop, sentence
 from ninjacam.devices.description import DeviceDescription
 from ninjacam.onvif.media import Encoder
 
@@ -33,10 +34,14 @@ def advise_encoder(encoder: Encoder) -> list[Advice]:
 def _advise_codec(encoder: Encoder) -> Iterable[Advice]:
     if encoder.codec == "H265":
         yield Advice(
-            "h265", "Not all browsers play H.265; set H.264 if the video stays black in one of them."
+            "h265",
+            gettext_noop("Not all browsers play H.265; set H.264 if the video stays black in one of them."),
         )
     if encoder.codec == "JPEG":
-        yield Advice("jpeg", "Motion JPEG takes several times the bandwidth and storage of H.264; set H.264.")
+        yield Advice(
+            "jpeg",
+            gettext_noop("Motion JPEG takes several times the bandwidth and storage of H.264; set H.264."),
+        )
 
 
 def _advise_key_frames(encoder: Encoder) -> Iterable[Advice]:
@@ -47,19 +52,31 @@ def _advise_key_frames(encoder: Encoder) -> Iterable[Advice]:
     if interval_s > MAX_KEY_FRAME_INTERVAL_S:
         yield Advice(
             "key_frames_rare",
-            f"A key frame every {interval_s:.3g} s delays the first picture; set 2 s ({frames} frames).",
+            sentence(
+                "A key frame every %(s)s s delays the first picture; set 2 s (%(frames)s frames).",
+                s=f"{interval_s:.3g}",
+                frames=frames,
+            ),
         )
     elif interval_s < MIN_KEY_FRAME_INTERVAL_S:
         yield Advice(
             "key_frames_frequent",
-            f"A key frame every {interval_s:.2g} s wastes bandwidth; set 2 s ({frames} frames).",
+            sentence(
+                "A key frame every %(s)s s wastes bandwidth; set 2 s (%(frames)s frames).",
+                s=f"{interval_s:.2g}",
+                frames=frames,
+            ),
         )
 
 
 def _advise_rates(encoder: Encoder) -> Iterable[Advice]:
     if 0 < encoder.fps < MIN_FPS:
         yield Advice(
-            "fps_low", f"At {encoder.fps:g} frames per second, movement is jerky; set 10 to 25 frames."
+            "fps_low",
+            sentence(
+                "At %(fps)s frames per second, movement is jerky; set 10 to 25 frames.",
+                fps=f"{encoder.fps:g}",
+            ),
         )
     limits = _BITS_PER_PIXEL.get(encoder.codec)
     pixels_per_s = encoder.width_px * encoder.height_px * encoder.fps
@@ -72,14 +89,24 @@ def _advise_rates(encoder: Encoder) -> Iterable[Advice]:
     if bits < low:
         yield Advice(
             "bitrate_low",
-            f"{encoder.bitrate_kbps} kbit/s is little for {size} at {encoder.fps:g} frames per second, so movement "
-            f"blurs; set about {kbps} kbit/s.",
+            sentence(
+                "%(now)s kbit/s is little for %(size)s at %(fps)s frames per second, so movement blurs; set about "
+                "%(wanted)s kbit/s.",
+                now=encoder.bitrate_kbps,
+                size=size,
+                fps=f"{encoder.fps:g}",
+                wanted=kbps,
+            ),
         )
     elif bits > high:
         yield Advice(
             "bitrate_high",
-            f"{encoder.bitrate_kbps} kbit/s fills the disk without a better picture; {kbps} kbit/s are usual for "
-            f"{size}.",
+            sentence(
+                "%(now)s kbit/s fills the disk without a better picture; %(wanted)s kbit/s are usual for %(size)s.",
+                now=encoder.bitrate_kbps,
+                wanted=kbps,
+                size=size,
+            ),
         )
 
 
@@ -87,27 +114,38 @@ def advise_device(found: DeviceDescription) -> list[Advice]:
     """Return advice on the device as a whole."""
     advice = []
     if abs(found.clock_offset_s) > MAX_CLOCK_OFFSET_S:
-        direction = "ahead" if found.clock_offset_s > 0 else "behind"
-        advice.append(
-            Advice(
-                "clock",
-                f"The camera's clock is {_duration(abs(found.clock_offset_s))} {direction}, so the time in its picture "
-                "is wrong; set it, or enable NTP in the camera.",
+        duration = _duration(abs(found.clock_offset_s))
+        if found.clock_offset_s > 0:
+            message = sentence(
+                "The camera's clock is %(duration)s ahead, so the time in its picture is wrong; set it, or enable NTP "
+                "in the camera.",
+                duration=duration,
             )
-        )
+        else:
+            message = sentence(
+                "The camera's clock is %(duration)s behind, so the time in its picture is wrong; set it, or enable NTP "
+                "in the camera.",
+                duration=duration,
+            )
+        advice.append(Advice("clock", message))
     if len(found.profiles) == 1 and found.profiles[0].encoder.width_px > 1000:
         advice.append(
             Advice(
                 "one_profile",
-                "The camera has only one video profile, so small pictures use the large stream; add a profile of about "
-                "640x360 in the camera.",
+                gettext_noop(
+                    "The camera has only one video profile, so small pictures use the large stream; add a profile of "
+                    "about 640x360 in the camera."
+                ),
             )
         )
     return advice
 
 
-def _duration(seconds: float) -> str:
-    for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} seconds"
+def _duration(seconds: float) -> Sentence:
+    if seconds >= 2 * 86_400:
+        return sentence("%(days)s days", days=f"{seconds / 86_400:.0f}")
+    if seconds >= 2 * 3600:
+        return sentence("%(hours)s hours", hours=f"{seconds / 3600:.0f}")
+    if seconds >= 2 * 60:
+        return sentence("%(minutes)s minutes", minutes=f"{seconds / 60:.0f}")
+    return sentence("%(seconds)s seconds", seconds=f"{seconds:.0f}")

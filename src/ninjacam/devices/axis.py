@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ninjacam.core.errors import CommandRejectedError
 from ninjacam.core.movement import Abilities, Preset, Vector
+from ninjacam.core.texts import sentence
 from ninjacam.devices.http_device import ABILITIES, MAX_PRESETS, HttpDevice, checked_axes
 from ninjacam.onvif.xml import printable
 
@@ -60,7 +61,9 @@ class AxisDevice(HttpDevice):
 
     async def goto_preset(self, token: str) -> None:
         if token not in {preset.token for preset in await self.list_presets()}:
-            raise CommandRejectedError(f"The camera has no preset “{printable(token, 64)}”.")
+            raise CommandRejectedError(
+                sentence("The camera has no preset “%(token)s”.", token=printable(token, 64))
+            )
         await self._command(self._of_camera(gotoserverpresetname=token))
 
     async def set_preset(self, name: str, token: str) -> str:

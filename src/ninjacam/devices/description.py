@@ -17,6 +17,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.core.redact import redact_url
 from ninjacam.core.streams import MAIN, MAX_STREAMS
+from ninjacam.core.texts import sentence
 from ninjacam.onvif import device, media
 from ninjacam.onvif.client import OnvifClient, ServiceName
 from ninjacam.onvif.media import Encoder, EncoderOptions
@@ -88,7 +89,10 @@ async def describe_device(client: OnvifClient) -> DeviceDescription:
             found, videos = await _describe(client)
     except TimeoutError as exc:
         raise SourceTimeoutError(
-            f"The camera did not describe itself within {TIMEOUT_S:g} s: check its network."
+            sentence(
+                "The camera did not describe itself within %(timeout_s)s s: check its network.",
+                timeout_s=f"{TIMEOUT_S:g}",
+            )
         ) from exc
     return await _add_details(client, found, videos, min(deadline_s, loop.time() + DETAILS_TIMEOUT_S))
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from ninjacam.core.errors import UnsupportedCommandError
 from ninjacam.core.movement import Abilities, Preset, Vector
+from ninjacam.core.texts import sentence
 from ninjacam.devices.description import DeviceDescription, EncoderSettings
 from ninjacam.onvif.device import Relay
 from ninjacam.onvif.imaging import Imaging, ImagingChanges
@@ -11,7 +12,9 @@ from ninjacam.onvif.media import EncoderChanges
 
 
 def _unsupported(what: str) -> UnsupportedCommandError:
-    return UnsupportedCommandError(f"Ninjacam cannot {what} of this camera: its interface does not offer it.")
+    return UnsupportedCommandError(
+        sentence("Ninjacam cannot %(what)s of this camera: its interface does not offer it.", what=what)
+    )
 
 
 class Device(Protocol):

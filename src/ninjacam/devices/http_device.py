@@ -19,6 +19,7 @@ from ninjacam.core.errors import (
     UnsupportedCommandError,
 )
 from ninjacam.core.movement import Abilities, Vector
+from ninjacam.core.texts import sentence
 from ninjacam.devices.device import Device
 from ninjacam.devices.login_guard import LoginGuard
 from ninjacam.onvif.xml import printable
@@ -89,8 +90,11 @@ class HttpDevice(Device):
             )
         if response.status in (404, 405, 501):
             raise NotACameraError(
-                f"The camera has no commands of this kind at this address (HTTP status {response.status}): check the "
-                "kind, or use ONVIF."
+                sentence(
+                    "The camera has no commands of this kind at this address (HTTP status %(status)s): check "
+                    "the kind, or use ONVIF.",
+                    status=response.status,
+                )
             )
         text = response.body.decode("utf-8", "replace")
         if text.lstrip("\ufeff \t\r\n").startswith("<"):
@@ -99,7 +103,10 @@ class HttpDevice(Device):
             )
         if response.status >= 400 or text.lstrip().lower().startswith("error"):
             raise CommandError(
-                f"The camera could not carry out the command. It says: “{printable(text) or response.status}”."
+                sentence(
+                    "The camera could not carry out the command. It says: “%(answer)s”.",
+                    answer=printable(text) or response.status,
+                )
             )
         return text
 
@@ -107,7 +114,11 @@ class HttpDevice(Device):
         """Raises: ProtocolError: the camera does not confirm the command; SourceError, CommandError."""
         text = (await self._send(values, urgent=urgent)).strip()
         if not text.upper().startswith("OK") and (text or self.confirms):
-            raise ProtocolError(f"The camera does not confirm the command. It says: “{printable(text)}”.")
+            raise ProtocolError(
+                sentence(
+                    "The camera does not confirm the command. It says: “%(text)s”.", text=printable(text)
+                )
+            )
 
     async def get_position(self) -> Vector:
         raise UnsupportedCommandError("The camera's position is not read through this interface.")
@@ -127,7 +138,9 @@ def _channel(path: str) -> int:
     """Return the channel of a recorder or video server, from `?channel=2`. Raises: ConfigError."""
     text = parse_qs(path.partition("?")[2]).get("channel", ["1"])[-1]
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MAX_CHANNEL):
-        raise ConfigError(f"The channel must be a number from 1 to {MAX_CHANNEL}.")
+        raise ConfigError(
+            sentence("The channel must be a number from 1 to %(max_channel)s.", max_channel=MAX_CHANNEL)
+        )
     return int(text)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ninjacam.core import errors
 from ninjacam.core.errors import CommandError, NinjacamError, SourceError
 from ninjacam.core.json_lines import Json
+from ninjacam.core.texts import read_text
 
 MAX_LINE_BYTES = 256 << 10
 MOVING = frozenset({"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"})
@@ -28,4 +29,5 @@ _KINDS = {
 
 def error_of(values: Json) -> NinjacamError:
     """Return the error from its form as `NinjacamError.as_dict`."""
-    return _KINDS.get(str(values.get("code")), CommandError)(str(values.get("message", "")))
+    text = read_text(str(values.get("message", "")), values)
+    return _KINDS.get(str(values.get("code")), CommandError)(text)

@@ -13,6 +13,7 @@ from ninjacam.core.errors import (
     UnsupportedCommandError,
 )
 from ninjacam.core.movement import Abilities, Preset, Vector
+from ninjacam.core.texts import sentence
 from ninjacam.core.times import to_datetime
 from ninjacam.devices.description import DeviceDescription, EncoderSettings, describe_device
 from ninjacam.devices.device import Device
@@ -243,4 +244,6 @@ async def _find_profile(client: OnvifClient, token: str) -> MediaProfile:
     for profile in await media.list_profiles(client):
         if profile.token == token and profile.encoder is not None:
             return profile
-    raise CommandRejectedError(f"The camera has no video profile “{printable(token, 64)}”.")
+    raise CommandRejectedError(
+        sentence("The camera has no video profile “%(token)s”.", token=printable(token, 64))
+    )

@@ -2,6 +2,7 @@
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
+from ninjacam.core.texts import sentence
 from ninjacam.devices.axis import AxisDevice
 from ninjacam.devices.dahua import DahuaDevice
 from ninjacam.devices.device import Device
@@ -20,5 +21,11 @@ def open_device(config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> Device:
     if not name:
         return OnvifDevice(config, clock=clock)
     if name not in ADAPTERS:
-        raise ConfigError(f"Unknown kind of device “{name[:20]}”. Use one of: {', '.join(sorted(ADAPTERS))}.")
+        raise ConfigError(
+            sentence(
+                "Unknown kind of device “%(name)s”. Use one of: %(kinds)s.",
+                name=name[:20],
+                kinds=", ".join(sorted(ADAPTERS)),
+            )
+        )
     return ADAPTERS[name](config, clock=clock)

@@ -11,6 +11,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import CommandRejectedError, NinjacamError
 from ninjacam.core.json_lines import Json, decode, encode
 from ninjacam.core.movement import Vector
+from ninjacam.core.texts import sentence
 from ninjacam.core.unix_sockets import UnixServer
 from ninjacam.devices.device import Device
 from ninjacam.devices.messages import MAX_LINE_BYTES, MOVING, socket_path
@@ -294,7 +295,14 @@ def _number(message: Json, name: str, low: float, high: float) -> float:
     """Raises: CommandRejectedError."""
     value: Any = message.get(name)
     if not (_is_number(value) and low <= value <= high):
-        raise CommandRejectedError(f"The command needs a {name} from {low:g} to {high:g}.")
+        raise CommandRejectedError(
+            sentence(
+                "The command needs a %(name)s from %(low)s to %(high)s.",
+                name=name,
+                low=f"{low:g}",
+                high=f"{high:g}",
+            )
+        )
     return float(value)
 
 
@@ -311,5 +319,5 @@ def _text(message: Json, name: str) -> str:
     """Raises: CommandRejectedError."""
     value = message.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= 200:
-        raise CommandRejectedError(f"The command needs a {name}.")
+        raise CommandRejectedError(sentence("The command needs a %(name)s.", name=name))
     return value

@@ -13,6 +13,7 @@ from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.packets import CameraState, Codec
+from ninjacam.core.texts import Sentence, gettext_noop, origin_of, sentence
 from ninjacam.engine.bitrates import BitrateChange
 
 Json = dict[str, Any]
@@ -131,125 +132,213 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
 
 
-def describe_duration(seconds: float) -> str:
+def describe_duration(seconds: float) -> Sentence:
     """Return a duration in its one or two largest units: “45 s”, “1 h 2 min”, “26 years”."""
     seconds = round(seconds)
     if seconds < 60:
-        return f"{seconds} s"
+        return sentence("%(s)s s", s=seconds)
     if seconds < 3600:
-        return f"{seconds // 60} min" + (f" {seconds % 60} s" if seconds < 600 and seconds % 60 else "")
+        if seconds < 600 and seconds % 60:
+            return sentence("%(min)s min %(s)s s", min=seconds // 60, s=seconds % 60)
+        return sentence("%(min)s min", min=seconds // 60)
     minutes = round(seconds / 60)
     if minutes < 48 * 60:
-        return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+        if minutes % 60:
+            return sentence("%(h)s h %(min)s min", h=minutes // 60, min=minutes % 60)
+        return sentence("%(h)s h", h=minutes // 60)
     days = round(seconds / 86_400)
-    return f"{days} days" if days < 730 else f"{round(days / 365.25)} years"
+    if days < 730:
+        return sentence("%(days)s days", days=days)
+    return sentence("%(years)s years", years=round(days / 365.25))
 
 
-def _say_loss(figures: Figures) -> str:
-    return f"The camera loses {_percent(figures.report['packet_loss'])} of its packets."
-
-
-def _say_jitter(figures: Figures) -> str:
-    return f"Frames arrive irregularly, by {figures.report['jitter_s'] * 1000:.0f} ms on average."
-
-
-def _say_frame_rate(figures: Figures) -> str:
-    mean_fps, declared_fps = figures.report["mean_fps"], figures.report["declared_fps"]
-    return f"The camera sends {mean_fps:.3g} frames per second instead of {declared_fps:.3g}."
-
-
-def _say_key_interval(figures: Figures) -> str:
-    seconds = figures.report["key_interval_s"]
-    return (
-        f"The camera sends a key frame every {seconds:.0f} s: after an interruption, video starts that late."
+def _say_loss(figures: Figures) -> Sentence:
+    return sentence(
+        "The camera loses %(share)s of its packets.", share=_percent(figures.report["packet_loss"])
     )
 
 
-def _say_clock(figures: Figures) -> str:
+def _say_jitter(figures: Figures) -> Sentence:
+    ms = round(figures.report["jitter_s"] * 1000)
+    return sentence("Frames arrive irregularly, by %(ms)s ms on average.", ms=ms)
+
+
+def _say_frame_rate(figures: Figures) -> Sentence:
+    mean_fps, declared_fps = figures.report["mean_fps"], figures.report["declared_fps"]
+    return sentence(
+        "The camera sends %(fps)s frames per second instead of %(declared)s.",
+        fps=f"{mean_fps:.3g}",
+        declared=f"{declared_fps:.3g}",
+    )
+
+
+def _say_key_interval(figures: Figures) -> Sentence:
+    seconds = figures.report["key_interval_s"]
+    return sentence(
+        "The camera sends a key frame every %(s)s s: after an interruption, video starts that late.",
+        s=f"{seconds:.0f}",
+    )
+
+
+def _say_clock(figures: Figures) -> Sentence:
     offset_s = figures.report["clock_offset_s"]
-    direction = "ahead" if offset_s > 0 else "behind"
-    return f"The camera's clock is {describe_duration(abs(offset_s))} {direction}."
+    duration = describe_duration(abs(offset_s))
+    if offset_s > 0:
+        return sentence("The camera's clock is %(duration)s ahead.", duration=duration)
+    return sentence("The camera's clock is %(duration)s behind.", duration=duration)
 
 
-def _say_less(figures: Figures) -> str:
+def _say_less(figures: Figures) -> Sentence:
     assert figures.bitrate is not None
     less = _percent(1 - figures.bitrate.share)
-    return f"In the last hour, the camera sent {less} less data than at this time in the last 7 days."
+    return sentence(
+        "In the last hour, the camera sent %(share)s less data than at this time in the last 7 days.",
+        share=less,
+    )
 
 
-def _say_more(figures: Figures) -> str:
+def _say_more(figures: Figures) -> Sentence:
     assert figures.bitrate is not None
-    times = f"{figures.bitrate.share:.1f} times"
-    return f"In the last hour, the camera sent {times} as much data as at this time in the last 7 days."
+    return sentence(
+        "In the last hour, the camera sent %(factor)s times as much data as at this time in the last 7 days.",
+        factor=f"{figures.bitrate.share:.1f}",
+    )
 
 
-def _say_software(figures: Figures) -> str:
-    return f"The video is decoded in software: {figures.scene['software_reason']}."
+def _say_software(figures: Figures) -> Sentence:
+    return sentence("The video is decoded in software: %(reason)s.", reason=figures.scene["software_reason"])
 
 
-def _say_frozen(figures: Figures) -> str:
-    return f"The image has not changed at all for {describe_duration(figures.scene['still_s'])}."
+def _say_frozen(figures: Figures) -> Sentence:
+    return sentence(
+        "The image has not changed at all for %(duration)s.",
+        duration=describe_duration(figures.scene["still_s"]),
+    )
 
 
 CHECKS = (
     Check(
-        "software_decoding", "software decoding", _decodes_in_software, begin=1.0, end=1.0, begin_after_s=0.0,
+        "software_decoding",
+        gettext_noop("software decoding"),
+        _decodes_in_software,
+        begin=1.0,
+        end=1.0,
+        begin_after_s=0.0,
         message=_say_software,
-        advice="Check the driver of the graphics card, or set DECODE to “software”.",
+        advice=gettext_noop("Check the driver of the graphics card, or set DECODE to “software”."),
     ),
     Check(
-        "key_frame_interval", "rare key frames", _key_interval_s, begin=4.6, end=4.2, warning=9.0,
+        "key_frame_interval",
+        gettext_noop("rare key frames"),
+        _key_interval_s,
+        begin=4.6,
+        end=4.2,
+        warning=9.0,
         message=_say_key_interval,
-        advice="Set the key frame interval (GOP, I-frame interval) to 2 s in the camera, and disable smart codecs.",
+        advice=gettext_noop(
+            "Set the key frame interval (GOP, I-frame interval) to 2 s in the camera, and disable smart codecs."
+        ),
     ),
     Check(
-        "packet_loss", "packet loss", _reported("packet_loss"), begin=0.01, end=0.005, warning=0.01, problem=0.05,
+        "packet_loss",
+        gettext_noop("packet loss"),
+        _reported("packet_loss"),
+        begin=0.01,
+        end=0.005,
+        warning=0.01,
+        problem=0.05,
         message=_say_loss,
-        advice="Connect the camera by cable or move it nearer to the access point; if that does not help, lower its "
-        "bitrate.",
+        advice=gettext_noop(
+            "Connect the camera by cable or move it nearer to the access point; if that does not help, lower its "
+            "bitrate."
+        ),
     ),
     Check(
-        "jitter", "jitter", _reported("jitter_s"), begin=0.04, end=0.025, warning=0.08,
+        "jitter",
+        gettext_noop("jitter"),
+        _reported("jitter_s"),
+        begin=0.04,
+        end=0.025,
+        warning=0.08,
         message=_say_jitter,
-        advice="Connect the camera by cable, or use a Wi-Fi channel with less traffic.",
+        advice=gettext_noop("Connect the camera by cable, or use a Wi-Fi channel with less traffic."),
     ),
     Check(
-        "frame_rate", "few frames", _frame_share, begin=0.8, end=0.9, warning=0.8,
+        "frame_rate",
+        gettext_noop("few frames"),
+        _frame_share,
+        begin=0.8,
+        end=0.9,
+        warning=0.8,
         message=_say_frame_rate,
-        advice="Lower the resolution or the maximum exposure time in the camera, or its frame rate if that is "
-        "intended.",
+        advice=gettext_noop(
+            "Lower the resolution or the maximum exposure time in the camera, or its frame rate if that is "
+            "intended."
+        ),
     ),
     Check(
-        "clock_offset", "clock", _clock_error_s, begin=5.0, end=3.0, warning=60.0,
+        "clock_offset",
+        gettext_noop("clock"),
+        _clock_error_s,
+        begin=5.0,
+        end=3.0,
+        warning=60.0,
         message=_say_clock,
-        advice="Enable NTP in the camera, and check its time zone.",
+        advice=gettext_noop("Enable NTP in the camera, and check its time zone."),
     ),
     Check(
-        "less_data", "less data", _bitrate_share, begin=0.6, end=0.7, warning=0.6,
+        "less_data",
+        gettext_noop("less data"),
+        _bitrate_share,
+        begin=0.6,
+        end=0.7,
+        warning=0.6,
         message=_say_less,
-        advice="Check that the lens is not covered and that the settings of the camera have not changed.",
+        advice=gettext_noop(
+            "Check that the lens is not covered and that the settings of the camera have not changed."
+        ),
     ),
     Check(
-        "more_data", "more data", _bitrate_share, begin=2.0, end=1.7,
+        "more_data",
+        gettext_noop("more data"),
+        _bitrate_share,
+        begin=2.0,
+        end=1.7,
         message=_say_more,
-        advice="Check the bitrate setting of the camera: recordings fill the disk sooner.",
+        advice=gettext_noop("Check the bitrate setting of the camera: recordings fill the disk sooner."),
     ),
     Check(
-        "black", "black", _brightest, begin=BLACK_LEVEL, end=NOT_BLACK_LEVEL, problem=NOT_BLACK_LEVEL,
-        message=lambda _: "The camera shows a black image.",
-        advice="Check the light, the lens cover, and the infrared setting of the camera.",
+        "black",
+        gettext_noop("black"),
+        _brightest,
+        begin=BLACK_LEVEL,
+        end=NOT_BLACK_LEVEL,
+        problem=NOT_BLACK_LEVEL,
+        message=lambda _: gettext_noop("The camera shows a black image."),
+        advice=gettext_noop("Check the light, the lens cover, and the infrared setting of the camera."),
     ),
     Check(
-        "covered", "covered", _unless_black("detail"), begin=1.3, end=1.6, warning=1.6,
-        message=lambda _: "The image has almost no detail: the lens may be covered or dirty.",
-        advice="Check the lens, and clean it.",
+        "covered",
+        gettext_noop("covered"),
+        _unless_black("detail"),
+        begin=1.3,
+        end=1.6,
+        warning=1.6,
+        message=lambda _: gettext_noop("The image has almost no detail: the lens may be covered or dirty."),
+        advice=gettext_noop("Check the lens, and clean it."),
     ),
     Check(
-        "frozen", "frozen", _unless_black("still_s"), begin=60.0, end=60.0, problem=60.0,
-        begin_after_s=0.0, message=_say_frozen,
-        advice="Restart the camera.",
+        "frozen",
+        gettext_noop("frozen"),
+        _unless_black("still_s"),
+        begin=60.0,
+        end=60.0,
+        problem=60.0,
+        begin_after_s=0.0,
+        message=_say_frozen,
+        advice=gettext_noop("Restart the camera."),
     ),
-)  # fmt: skip
+)
 """All findings. Within a level, the most serious one is the last."""
 _RANKS = {(level, check.code): rank for rank, (level, check) in enumerate(product(Level, CHECKS))}
 
@@ -277,7 +366,7 @@ class FindingKeeper:
 
     def observe(self, figures: Mapping[str, Figures]) -> dict[str, list[Json]]:
         """Process the current figures of all cameras. Return their findings, the most serious first: {"code", "label",
-        "level", "message", "advice", "since_ns" (wall clock)}.
+        "level", "message" and its origin (`core.texts`), "advice", "since_ns" (wall clock)}.
         """
         self._conditions = {slug: self._conditions.get(slug, {}) for slug in figures}
         return {slug: self._observe(self._conditions[slug], each) for slug, each in figures.items()}
@@ -312,11 +401,13 @@ class FindingKeeper:
 
 
 def _describe(check: Check, value: float, figures: Figures, since_ns: int) -> Json:
+    message = check.message(figures)
     return {
         "code": check.code,
         "label": check.label,
         "level": check.level(value),
-        "message": check.message(figures),
+        "message": str(message),
+        **origin_of(message),
         "advice": check.advice,
         "since_ns": since_ns,
     }

@@ -4,6 +4,8 @@ import json
 import logging
 from typing import Any, Literal
 
+from django.utils.translation import get_language, override
+
 from ninjacam.codecs.bitstream import ParameterSets, parameter_sets, parse_sps
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.packets import MJPEG, VIDEO, Codec, Flags, Kind, Packet
@@ -26,16 +28,17 @@ def text_message(**fields: Any) -> Message:
 
 class Subscriber:
     """One subscription of one socket, as seen by its encoding. `codecs`: what the client can decode. `details`: the
-    client may configure the camera, and receives full error messages.
+    client may configure the camera, and receives full error messages. Its language is that of the task that creates it.
 
     `wants`: 0: every packet; 1: nothing before the next key frame; 2: the next key frame with the configuration.
     """
 
-    __slots__ = ("codecs", "details", "id", "sink", "state_sent", "wants")
+    __slots__ = ("codecs", "details", "id", "language", "sink", "state_sent", "wants")
 
     def __init__(self, number: int, sink: Sink, codecs: frozenset[str], *, details: bool = False) -> None:
         self.id = number
         self.details = details
+        self.language = get_language()
         self.sink = sink
         self.codecs = codecs
         self.wants = 2
@@ -52,7 +55,8 @@ class Subscriber:
 
     def send_state(self, feed: Feed) -> None:
         """Send the state of the stream, if it is known and has changed."""
-        state = (feed.state.value, feed.message(details=self.details), feed.view_error)
+        with override(self.language):  # The task is that of the feed, which has viewers in several languages.
+            state = (feed.state.value, feed.message(details=self.details), feed.view_error)
         if feed.has_state and state != self.state_sent:
             self.state_sent = state
             self.send_message(op="state", state=state[0], message=state[1], view_error=state[2])

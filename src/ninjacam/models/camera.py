@@ -25,6 +25,7 @@ from ninjacam.devices.onvif_device import SEARCH_SCHEME
 from ninjacam.devices.patrol import PatrolPlan, PatrolStep
 from ninjacam.devices.registry import ADAPTERS
 from ninjacam.engine.specs import CameraSpec
+from ninjacam.languages import translate
 from ninjacam.models import archive
 from ninjacam.models.names_in_conditions import rename_in_conditions
 from ninjacam.models.roles import GRANTED_BY, permission_name
@@ -52,7 +53,7 @@ def check_schedule(text: str) -> None:
     try:
         parse_schedule(text)
     except ConfigError as error:
-        raise ValidationError(error.message, code="schedule") from error
+        raise ValidationError(translate(error.text), code="schedule") from error
 
 
 def check_ready_made(names: object) -> None:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.core.times import to_datetime
+from ninjacam.languages import translate
 from ninjacam.models.event import Event
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class EventConditions(models.Model):
             try:
                 parse_schedule(self.schedule)
             except ConfigError as error:
-                raise ValidationError({"schedule": error.message}) from error
+                raise ValidationError({"schedule": translate(error.text)}) from error
 
     def long_enough_ns(self, event: Event) -> int:
         """Return when the event will have lasted for the minimum duration."""

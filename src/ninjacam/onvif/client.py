@@ -19,6 +19,7 @@ from ninjacam.core.errors import (
     ProtocolError,
     UnsupportedCommandError,
 )
+from ninjacam.core.texts import sentence
 from ninjacam.core.times import to_datetime
 from ninjacam.onvif import soap
 from ninjacam.onvif.xml import Element
@@ -224,7 +225,9 @@ class OnvifClient:
             return self._device_address
         addresses = await self._find_addresses()
         if service not in addresses:
-            raise UnsupportedCommandError(f"The camera does not offer {_FUNCTIONS[service]} by ONVIF.")
+            raise UnsupportedCommandError(
+                sentence("The camera does not offer %(function)s by ONVIF.", function=_FUNCTIONS[service])
+            )
         return addresses[service]
 
     async def _find_addresses(self) -> dict[ServiceName, str]:
@@ -290,14 +293,20 @@ class OnvifClient:
             raise ProtocolError("The camera names a malformed address for its stream.") from exc
         if target.scheme not in schemes:
             raise ProtocolError(
-                f"The camera names an address for its stream that starts with {target.scheme}:."
+                sentence(
+                    "The camera names an address for its stream that starts with %(scheme)s:.",
+                    scheme=target.scheme,
+                )
             )
         if target.scheme == "http" and self.target.is_tls:  # The login would be sent in clear text.
             raise ProtocolError("The camera names an address without TLS, which is not used.")
         if target.host != self.target.host and not await self._is_own(target.host):
             raise ProtocolError(
-                f"The camera names a stream on another host ({target.host[:60]}), which is not used. "
-                "If the stream is the camera's, enter its URL yourself."
+                sentence(
+                    "The camera names a stream on another host (%(host)s), which is not used. If the stream "
+                    "is the camera's, enter its URL yourself.",
+                    host=target.host[:60],
+                )
             )
         return self._at_own_host(replace(target, host=self.target.host), target.path)
 
@@ -329,12 +338,15 @@ def _error_of_status(status: int, error: NinjacamError) -> NinjacamError:
         )
     if status in (404, 405, 501):
         return NotACameraError(
-            f"There is no ONVIF service at this address (HTTP status {status}): check its path, which is usually "
-            "/onvif/device_service."
+            sentence(
+                "There is no ONVIF service at this address (HTTP status %(status)s): check its path, "
+                "which is usually /onvif/device_service.",
+                status=status,
+            )
         )
     if status in (200, 400, 500):
         return error
-    return ProtocolError(f"The camera returned the HTTP status {status}.")
+    return ProtocolError(sentence("The camera returned the HTTP status %(status)s.", status=status))
 
 
 def _date_time(answer: Element) -> datetime | None:

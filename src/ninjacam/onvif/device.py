@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ninjacam.core.errors import CommandRejectedError, UnsupportedCommandError
+from ninjacam.core.texts import sentence
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.xml import Element, escape, printable
 
@@ -90,7 +91,9 @@ def _relay(found: Element) -> Relay | None:
 async def set_relay(client: OnvifClient, token: str, *, is_active: bool) -> None:
     """Switch a relay output. Raises: CommandRejectedError: it does not exist; SourceError, CommandError."""
     if token not in {relay.token for relay in await list_relays(client)}:
-        raise CommandRejectedError(f"The camera has no output “{printable(token, 64)}”.")
+        raise CommandRejectedError(
+            sentence("The camera has no output “%(token)s”.", token=printable(token, 64))
+        )
     state = "active" if is_active else "inactive"
     # Both services use the namespace of Device Management (ONVIF Device I/O, section 5.7).
     await client.call(

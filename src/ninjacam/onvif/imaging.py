@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from ninjacam.core.errors import CommandRejectedError, UnsupportedCommandError
+from ninjacam.core.texts import sentence
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.xml import Element, escape, printable
 
@@ -127,16 +128,30 @@ def check_mode(what: str, mode: str, offered: tuple[str, ...]) -> None:
     if mode not in offered:
         modes = ", ".join(offered) or "nothing"
         raise CommandRejectedError(
-            f"The camera cannot set {what} to “{printable(mode, 10)}”. It offers: {modes}."
+            sentence(
+                "The camera cannot set %(what)s to “%(mode)s”. It offers: %(modes)s.",
+                what=what,
+                mode=printable(mode, 10),
+                modes=modes,
+            )
         )
 
 
 def _check_level(name: str, value: float, level: ImagingLevel | None) -> None:
     """Raises: CommandRejectedError."""
     if level is None or level.min is None or level.max is None:
-        raise CommandRejectedError(f"The {printable(name, 20)} of the camera cannot be changed.")
+        raise CommandRejectedError(
+            sentence("The %(name)s of the camera cannot be changed.", name=printable(name, 20))
+        )
     if not level.min <= value <= level.max:
-        raise CommandRejectedError(f"The camera offers a {name} of {level.min:g} to {level.max:g}.")
+        raise CommandRejectedError(
+            sentence(
+                "The camera offers a %(name)s of %(min)s to %(max)s.",
+                name=name,
+                min=f"{level.min:g}",
+                max=f"{level.max:g}",
+            )
+        )
 
 
 async def move_focus(client: OnvifClient, source: str, speed: float) -> None:

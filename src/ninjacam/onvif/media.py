@@ -6,6 +6,7 @@ Media2 is preferred if the device supports it: only Media2 describes H.265.
 from dataclasses import asdict, dataclass, field, replace
 
 from ninjacam.core.errors import CommandError, CommandRejectedError, NoVideoError, ProtocolError
+from ninjacam.core.texts import sentence
 from ninjacam.onvif.client import OnvifClient, ServiceName
 from ninjacam.onvif.xml import Element, escape, printable
 
@@ -162,7 +163,12 @@ async def get_stream_url(client: OnvifClient, profile: MediaProfile) -> str:
         )
         uri = (await client.call("media", "GetStreamUri", content)).get_text("MediaUri", "Uri")
     if not uri:
-        raise NoVideoError(f"The camera names no address for its profile “{profile.name or profile.token}”.")
+        raise NoVideoError(
+            sentence(
+                "The camera names no address for its profile “%(profile)s”.",
+                profile=profile.name or profile.token,
+            )
+        )
     return await client.check_url(uri, _STREAM_SCHEMES)
 
 
@@ -181,7 +187,10 @@ async def get_snapshot(client: OnvifClient, profile: MediaProfile) -> bytes:
     response = await client.get(await get_snapshot_url(client, profile), max_body_bytes=MAX_SNAPSHOT_BYTES)
     if response.status != 200 or not response.body.startswith(b"\xff\xd8"):
         raise ProtocolError(
-            f"The camera sends no JPEG image as its snapshot (HTTP status {response.status})."
+            sentence(
+                "The camera sends no JPEG image as its snapshot (HTTP status %(status)s).",
+                status=response.status,
+            )
         )
     return response.body
 
@@ -261,7 +270,9 @@ async def set_encoder(client: OnvifClient, profile: MediaProfile, wanted: Encode
 
 def _required_encoder(profile: MediaProfile) -> Encoder:
     if profile.encoder is None or not profile.encoder.token:
-        raise CommandRejectedError(f"The profile “{profile.name or profile.token}” has no encoder.")
+        raise CommandRejectedError(
+            sentence("The profile “%(profile)s” has no encoder.", profile=profile.name or profile.token)
+        )
     return profile.encoder
 
 
@@ -271,12 +282,21 @@ def _check_options(options: list[EncoderOptions], wanted: Encoder) -> None:
     if offered is None:
         codecs = ", ".join(each.codec for each in options)
         raise CommandRejectedError(
-            f"The camera does not offer {printable(wanted.codec, 20)}. It offers: {codecs}."
+            sentence(
+                "The camera does not offer %(codec)s. It offers: %(codecs)s.",
+                codec=printable(wanted.codec, 20),
+                codecs=codecs,
+            )
         )
     if offered.sizes and (wanted.width_px, wanted.height_px) not in offered.sizes:
         sizes = ", ".join(f"{width}x{height}" for width, height in offered.sizes)
         raise CommandRejectedError(
-            f"The camera does not offer {wanted.width_px}x{wanted.height_px}. It offers: {sizes}."
+            sentence(
+                "The camera does not offer %(width_px)sx%(height_px)s. It offers: %(sizes)s.",
+                width_px=wanted.width_px,
+                height_px=wanted.height_px,
+                sizes=sizes,
+            )
         )
     _check_rate(offered, wanted.fps)
     for name, value, limits in (
@@ -284,7 +304,14 @@ def _check_options(options: list[EncoderOptions], wanted: Encoder) -> None:
         ("a key-frame interval", wanted.gop_frames, offered.gop_frames),
     ):
         if value and limits and not limits[0] <= value <= limits[1]:
-            raise CommandRejectedError(f"The camera offers {name} of {limits[0]} to {limits[1]}.")
+            raise CommandRejectedError(
+                sentence(
+                    "The camera offers %(name)s of %(low)s to %(high)s.",
+                    name=name,
+                    low=limits[0],
+                    high=limits[1],
+                )
+            )
 
 
 def _check_rate(offered: EncoderOptions, fps: float) -> None:
@@ -292,11 +319,19 @@ def _check_rate(offered: EncoderOptions, fps: float) -> None:
     if offered.fps and fps not in offered.fps:
         rates = ", ".join(f"{each:g}" for each in offered.fps)
         raise CommandRejectedError(
-            f"The camera does not offer {fps:g} frames per second. It offers: {rates}."
+            sentence(
+                "The camera does not offer %(fps)s frames per second. It offers: %(rates)s.",
+                fps=f"{fps:g}",
+                rates=rates,
+            )
         )
     if not offered.fps and offered.fps_range and not offered.fps_range[0] <= fps <= offered.fps_range[1]:
         low, high = offered.fps_range
-        raise CommandRejectedError(f"The camera offers {low:g} to {high:g} frames per second.")
+        raise CommandRejectedError(
+            sentence(
+                "The camera offers %(low)s to %(high)s frames per second.", low=f"{low:g}", high=f"{high:g}"
+            )
+        )
 
 
 def _media2_encoder(wanted: Encoder) -> str:

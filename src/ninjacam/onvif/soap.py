@@ -16,6 +16,7 @@ from ninjacam.core.errors import (
     NotACameraError,
     UnsupportedCommandError,
 )
+from ninjacam.core.texts import sentence
 from ninjacam.onvif.xml import Element, escape, local_name, parse_xml, printable
 
 _ENVELOPE = "http://www.w3.org/2003/05/soap-envelope"
@@ -122,11 +123,17 @@ def error_of(fault: Element) -> NinjacamError:
             "users for ONVIF, or require that ONVIF is switched on."
         )
     if _UNSUPPORTED.intersection(codes):
-        return UnsupportedCommandError(f"The camera does not support this command.{said}")
+        return UnsupportedCommandError(
+            sentence("The camera does not support this command.%(said)s", said=said)
+        )
     if _REJECTED.intersection(codes):
-        return CommandRejectedError(f"The camera rejects the command: check the values.{said}")
+        return CommandRejectedError(
+            sentence("The camera rejects the command: check the values.%(said)s", said=said)
+        )
     name = f" ({printable(codes[-1], 40)})" if codes else ""
-    return CommandError(f"The camera could not carry out the command{name}.{said}")
+    return CommandError(
+        sentence("The camera could not carry out the command%(name)s.%(said)s", name=name, said=said)
+    )
 
 
 def _codes(fault: Element) -> Iterable[str]:

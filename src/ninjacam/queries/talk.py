@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from django.utils.translation import gettext as _
 
+from ninjacam.languages import translate
 from ninjacam.models import Camera
 from ninjacam.sources.registry import speaks_rtsp
 
@@ -24,4 +25,4 @@ def talk_ability(camera: Camera, report: Mapping[str, Any]) -> TalkAbility:
     if not speaks_rtsp(camera.url):
         return TalkAbility("no", _("You can talk to cameras with an RTSP address only."))
     found = report.get("talk")
-    return TalkAbility(found["state"], found["reason"]) if found else TalkAbility("unknown")
+    return TalkAbility(found["state"], translate(found["reason"])) if found else TalkAbility("unknown")

@@ -84,6 +84,7 @@ SESSION_COOKIE_NAME = (
     "ninjacam_session"
 )
 CSRF_COOKIE_NAME = "ninjacam_csrf"
+LANGUAGE_COOKIE_NAME = "ninjacam_language"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{PREFIX}/"
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"  # Signed links are part of URLs.
@@ -95,7 +96,9 @@ if CSRF_TRUSTED_ORIGINS and all(origin.startswith("https://") for origin in CSRF
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # Languages in which all of Ninjacam's texts are translated.
+LANGUAGES = [("en", "English"), ("ko", "한국어")]  # Those into which all of Ninjacam's texts are translated.
+LANGUAGE_COOKIE_AGE = 31_536_000  # One year.
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = environment.time_zone(os.environ)
 USE_TZ = True
 _mail = environment.mail_server(os.environ)

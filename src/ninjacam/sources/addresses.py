@@ -22,6 +22,7 @@ from ninjacam.core.errors import (
     SourceError,
     SourceTimeoutError,
 )
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import SourceConfig
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -76,7 +77,9 @@ async def _look_up(host: str, port: int) -> list[IpAddress]:
     threading.Thread(target=run, name=f"resolve-{host}"[:40], daemon=True).start()
     found = await answer
     if isinstance(found, OSError) or not found:
-        raise HostNotFoundError(f"Host {host} not found: check the name, or use its IP address.")
+        raise HostNotFoundError(
+            sentence("Host %(host)s not found: check the name, or use its IP address.", host=host)
+        )
     return found
 
 
@@ -84,17 +87,28 @@ def check_address(address: IpAddress, config: SourceConfig) -> None:
     """Raises: ForbiddenAddressError: cameras are not allowed there; ConfigError: a network of the list is malformed."""
     inner = _embedded(address)
     if inner in _METADATA or inner.is_multicast or inner.is_unspecified:
-        raise ForbiddenAddressError(f"{address} cannot be the address of a camera.")
+        raise ForbiddenAddressError(
+            sentence("%(address)s cannot be the address of a camera.", address=address)
+        )
     if config.allowed_networks:
         try:
             networks = [ipaddress.ip_network(network, strict=False) for network in config.allowed_networks]
         except ValueError as exc:
-            raise ConfigError(f"The list of allowed camera networks is invalid: {exc}.") from exc
+            raise ConfigError(
+                sentence("The list of allowed camera networks is invalid: %(reason)s.", reason=exc)
+            ) from exc
         if not any(inner in network for network in networks):
-            raise ForbiddenAddressError(f"{address} is outside of the networks that are allowed for cameras.")
+            raise ForbiddenAddressError(
+                sentence(
+                    "%(address)s is outside of the networks that are allowed for cameras.", address=address
+                )
+            )
     elif inner.is_link_local:
         raise ForbiddenAddressError(
-            f"{address} is a link-local address: allow its network explicitly if a camera is there."
+            sentence(
+                "%(address)s is a link-local address: allow its network explicitly if a camera is there.",
+                address=address,
+            )
         )
 
 
@@ -142,19 +156,47 @@ def translate_os_error(exc: Exception, host: str, port: int) -> SourceError:
     """Return our error for a socket error. This is the only mapping."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return ProtocolError(
-            f"The certificate of {host} cannot be verified ({exc.verify_message}): "
-            "switch the verification off for this camera if it is self-signed."
+            sentence(
+                "The certificate of %(host)s cannot be verified (%(reason)s): switch the "
+                "verification off for this camera if it is self-signed.",
+                host=host,
+                reason=exc.verify_message,
+            )
         )
     if isinstance(exc, ssl.SSLError):
-        return NotACameraError(f"{host}:{port} does not speak TLS: try the URL without the s (rtsp:, http:).")
+        return NotACameraError(
+            sentence(
+                "%(host)s:%(port)s does not speak TLS: try the URL without the s (rtsp:, http:).",
+                host=host,
+                port=port,
+            )
+        )
     if isinstance(exc, ConnectionRefusedError):
         return ConnectionRefusedSourceError(
-            f"{host} answers, but nothing listens on port {port}: check the port, and that streaming is on."
+            sentence(
+                "%(host)s answers, but nothing listens on port %(port)s: check the port, and that "
+                "streaming is on.",
+                host=host,
+                port=port,
+            )
         )
     if isinstance(exc, TimeoutError):
         return SourceTimeoutError(
-            f"{host} does not answer on port {port}: check the address and the network."
+            sentence(
+                "%(host)s does not answer on port %(port)s: check the address and the network.",
+                host=host,
+                port=port,
+            )
         )
     if isinstance(exc, OSError) and exc.errno in _UNREACHABLE:
-        return HostNotFoundError(f"{host} cannot be reached from here: check the address and the network.")
-    return ProtocolError(f"The connection to {host}:{port} broke off ({type(exc).__name__}).")
+        return HostNotFoundError(
+            sentence("%(host)s cannot be reached from here: check the address and the network.", host=host)
+        )
+    return ProtocolError(
+        sentence(
+            "The connection to %(host)s:%(port)s broke off (%(name)s).",
+            host=host,
+            port=port,
+            name=type(exc).__name__,
+        )
+    )

@@ -27,6 +27,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import Packet, Track
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.ffmpeg_errors import translate_av_error
 from ninjacam.sources.ffmpeg_reader import Reader
@@ -79,7 +80,12 @@ async def open_plan(plan: FfmpegInput, config: SourceConfig, *, clock: Clock) ->
     except TimeoutError as exc:
         await source.close()
         raise SourceTimeoutError(
-            f"{plan.where} did not start to play within {config.open_timeout_s:g} s: check the URL, and that it is on."
+            sentence(
+                "%(where)s did not start to play within %(open_timeout_s)s s: check the URL, and that it "
+                "is on.",
+                where=plan.where,
+                open_timeout_s=f"{config.open_timeout_s:g}",
+            )
         ) from exc
     except BaseException:
         await source.close()
@@ -126,7 +132,11 @@ class FfmpegSource(Source):
             await asyncio.wait((self._ended,), timeout=min(_TICK_S, limit_s / 4))
             silent_s = (self._clock.monotonic_ns() - self._last_packet_ns) / 1e9
             if silent_s > limit_s and self._plan.kind != "file":
-                self._finish(SourceStalledError(f"The camera has sent nothing for {limit_s:g} s."))
+                self._finish(
+                    SourceStalledError(
+                        sentence("The camera has sent nothing for %(limit_s)s s.", limit_s=f"{limit_s:g}")
+                    )
+                )
         self._stop.set()
         raise self._ended.result()
 
@@ -185,8 +195,11 @@ class FfmpegSource(Source):
             error = exc
         except MemoryError:
             error = SourceMemoryError(
-                f"What {self._plan.where} sends needs more memory than a camera may take: "
-                "set it to a smaller frame size or another format."
+                sentence(
+                    "What %(where)s sends needs more memory than a camera may take: set it to a smaller "
+                    "frame size or another format.",
+                    where=self._plan.where,
+                )
             )
         except (av.error.FFmpegError, OSError, ValueError) as exc:
             scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]

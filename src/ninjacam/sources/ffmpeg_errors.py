@@ -16,6 +16,7 @@ from ninjacam.core.errors import (
     SourceTimeoutError,
     StreamNotFoundError,
 )
+from ninjacam.core.texts import sentence
 
 _BROKEN_OFF = frozenset({errno.EIO, errno.EPIPE, errno.ECONNRESET})
 
@@ -29,23 +30,37 @@ def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: b
     if scheme == "v4l2":
         return _translate_device_error(exc, where, is_playing=is_playing)
     if issubclass(kind, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError | PermissionError):
-        return AuthenticationError(f"{where} rejects the user name or password: check both.")
+        return AuthenticationError(
+            sentence("%(where)s rejects the user name or password: check both.", where=where)
+        )
     if issubclass(kind, av.error.HTTPNotFoundError | FileNotFoundError):
-        return StreamNotFoundError(f"There is no stream at this path of {where}: check the path of the URL.")
+        return StreamNotFoundError(
+            sentence("There is no stream at this path of %(where)s: check the path of the URL.", where=where)
+        )
     if issubclass(kind, ConnectionRefusedError):
-        return ConnectionRefusedSourceError(f"Nothing listens there at {where}: check the port.")
+        return ConnectionRefusedSourceError(
+            sentence("Nothing listens there at %(where)s: check the port.", where=where)
+        )
     if issubclass(kind, av.error.ExitError | TimeoutError):
-        return SourceTimeoutError(f"{where} does not answer in time: check the address and that it is on.")
+        return SourceTimeoutError(
+            sentence("%(where)s does not answer in time: check the address and that it is on.", where=where)
+        )
     if issubclass(kind, av.error.InvalidDataError):
-        return NotACameraError(f"{where} does not send readable video: check the URL.")
+        return NotACameraError(
+            sentence("%(where)s does not send readable video: check the URL.", where=where)
+        )
     if issubclass(kind, EOFError):
-        return NotACameraError(f"{where} closes the connection at once: check the URL.")
+        return NotACameraError(
+            sentence("%(where)s closes the connection at once: check the URL.", where=where)
+        )
     number = getattr(exc, "errno", 0)
     if number in (errno.ENETUNREACH, errno.EHOSTUNREACH):
-        return HostNotFoundError(f"{where} cannot be reached from here: check the address and the network.")
+        return HostNotFoundError(
+            sentence("%(where)s cannot be reached from here: check the address and the network.", where=where)
+        )
     if number in _BROKEN_OFF:
-        return SourceEndedError(f"The connection to {where} broke off.")
-    return ProtocolError(f"{where} cannot be read ({kind.__name__}).")
+        return SourceEndedError(sentence("The connection to %(where)s broke off.", where=where))
+    return ProtocolError(sentence("%(where)s cannot be read (%(name)s).", where=where, name=kind.__name__))
 
 
 def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> DeviceError:
@@ -58,14 +73,32 @@ def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> 
         errno.EINVAL,
     ):
         return DeviceError(
-            f"The device {where} has disappeared: it was unplugged, or its driver stopped it. Plug it in again."
+            sentence(
+                "The device %(where)s has disappeared: it was unplugged, or its driver stopped it. Plug "
+                "it in again.",
+                where=where,
+            )
         )
     if isinstance(exc, FileNotFoundError):
-        return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
+        return DeviceError(
+            sentence("There is no device %(where)s: plug the camera in, or choose another.", where=where)
+        )
     if number in (errno.ENXIO, errno.ENODEV):  # Also for devices other than cameras: an output, a decoder.
-        return DeviceError(f"There is no camera at {where}: plug it in, or choose another device.")
+        return DeviceError(
+            sentence("There is no camera at %(where)s: plug it in, or choose another device.", where=where)
+        )
     if isinstance(exc, PermissionError):
-        return DeviceError(f"Ninjacam is not allowed to open {where}: add its user to the group 'video'.")
+        return DeviceError(
+            sentence(
+                "Ninjacam is not allowed to open %(where)s: add its user to the group 'video'.", where=where
+            )
+        )
     if number == errno.EBUSY:
-        return DeviceError(f"{where} is in use by another program: stop that program first.")
-    return DeviceError(f"{where} does not provide MJPEG or H.264 video: choose another device or format.")
+        return DeviceError(
+            sentence("%(where)s is in use by another program: stop that program first.", where=where)
+        )
+    return DeviceError(
+        sentence(
+            "%(where)s does not provide MJPEG or H.264 video: choose another device or format.", where=where
+        )
+    )

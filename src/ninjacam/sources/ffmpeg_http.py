@@ -20,6 +20,7 @@ from ninjacam.core.errors import (
     StreamNotFoundError,
     UnsupportedCodecError,
 )
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.http_client import HttpBody, get
 from ninjacam.sources.transport_stream import PartReader
@@ -150,7 +151,9 @@ class HttpFiles:
             raise SourceEndedError("The camera was closed.") from exc
         except TimeoutError as exc:
             answer.cancel()
-            raise SourceTimeoutError(f"The camera did not respond within {limit_s:g} s.") from exc
+            raise SourceTimeoutError(
+                sentence("The camera did not respond within %(limit_s)s s.", limit_s=f"{limit_s:g}")
+            ) from exc
 
 
 async def _peek(body: HttpBody, config: SourceConfig, size_bytes: int) -> bytes:
@@ -161,11 +164,17 @@ async def _peek(body: HttpBody, config: SourceConfig, size_bytes: int) -> bytes:
 def check_playlist(text: bytes) -> None:
     """Raises: ProtocolError: FFmpeg would need too much memory, or too many requests, for this playlist."""
     if len(text) > MAX_PLAYLIST_BYTES:
-        raise ProtocolError(f"The camera's playlist is larger than {MAX_PLAYLIST_BYTES >> 10} KiB.")
+        raise ProtocolError(
+            sentence("The camera's playlist is larger than %(limit)s KiB.", limit=MAX_PLAYLIST_BYTES >> 10)
+        )
     if len(_STREAM.findall(text)) > MAX_PLAYLIST_STREAMS:
-        raise ProtocolError(f"The camera's playlist names more than {MAX_PLAYLIST_STREAMS} streams.")
+        raise ProtocolError(
+            sentence("The camera's playlist names more than %(limit)s streams.", limit=MAX_PLAYLIST_STREAMS)
+        )
     if len(_PART.findall(text)) > 2 * MAX_PLAYLIST_PARTS:
-        raise ProtocolError(f"The camera's playlist names more than {MAX_PLAYLIST_PARTS} parts.")
+        raise ProtocolError(
+            sentence("The camera's playlist names more than %(limit)s parts.", limit=MAX_PLAYLIST_PARTS)
+        )
 
 
 async def _get(url: str, config: SourceConfig, headers: list[str]) -> HttpBody:

@@ -18,6 +18,7 @@ from ninjacam.codecs.bitstream import annexb_from_config, from_length_prefixed, 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NoVideoError, ProtocolError, UnsupportedCodecError
 from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track
+from ninjacam.core.texts import sentence
 from ninjacam.sources.access_units import AccessUnits
 from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
 from ninjacam.sources.jpeg_images import JpegImages
@@ -204,7 +205,9 @@ def _choose(container: InputContainer, *, audio: bool) -> tuple[VideoStream, Aud
     else:
         names = ", ".join(sorted({stream.codec_context.name for stream in container.streams.video}))
         raise UnsupportedCodecError(
-            f"{names} video is not supported: switch the source to H.264, H.265 or MJPEG."
+            sentence(
+                "%(names)s video is not supported: switch the source to H.264, H.265 or MJPEG.", names=names
+            )
         )
     for stream in container.streams.audio if audio else ():
         codec = CODEC_BY_LABEL.get(stream.codec_context.name, Codec.NONE)

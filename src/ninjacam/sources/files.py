@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ConfigError, ForbiddenAddressError, StreamNotFoundError
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.ffmpeg import FfmpegInput, open_plan
 
@@ -47,5 +48,7 @@ def file_path(config: SourceConfig) -> Path:
     if not path.is_relative_to(root):
         raise ForbiddenAddressError("The file is outside of the directory for camera files.")
     if not path.is_file():
-        raise StreamNotFoundError(f"No file {path.name[:80]} in the directory of camera files.")
+        raise StreamNotFoundError(
+            sentence("No file %(name)s in the directory of camera files.", name=path.name[:80])
+        )
     return path

@@ -22,6 +22,7 @@ from ninjacam.core.errors import (
     StreamNotFoundError,
 )
 from ninjacam.core.redact import split_credentials
+from ninjacam.core.texts import sentence
 from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
@@ -118,7 +119,9 @@ class HttpBody:
             async with asyncio.timeout(limit_s):
                 return await self._next()
         except TimeoutError as exc:
-            raise SourceStalledError(f"The camera has sent nothing for {limit_s:g} s.") from exc
+            raise SourceStalledError(
+                sentence("The camera has sent nothing for %(limit_s)s s.", limit_s=f"{limit_s:g}")
+            ) from exc
 
     async def _next(self) -> bytes:
         while data := await self._next_on_wire():
@@ -296,4 +299,4 @@ def check_status(status: int, *, has_login: bool) -> None:
     if status in (404, 410):
         raise StreamNotFoundError("The camera has no stream at this path: check the path of the URL.")
     if status not in (200, 206):
-        raise ProtocolError(f"The camera returned the HTTP status {status}.")
+        raise ProtocolError(sentence("The camera returned the HTTP status %(status)s.", status=status))

@@ -13,6 +13,7 @@ from ninjacam.core.errors import (
     SourceTimeoutError,
 )
 from ninjacam.core.packets import Codec, Kind, Track
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.http_client import HttpBody, get
 from ninjacam.sources.http_snapshots import SnapshotPolling, interval_of
@@ -41,8 +42,13 @@ async def open_http(config: SourceConfig, *, clock: Clock) -> Source:
     except TimeoutError as exc:
         _close(body)
         raise SourceTimeoutError(
-            f"{target.host}:{target.port} did not respond within {config.open_timeout_s:g} s: "
-            "check the address, the port and that the camera is on."
+            sentence(
+                "%(host)s:%(port)s did not respond within %(open_timeout_s)s s: check the address, the "
+                "port and that the camera is on.",
+                host=target.host,
+                port=target.port,
+                open_timeout_s=f"{config.open_timeout_s:g}",
+            )
         ) from exc
     except BaseException:
         _close(body)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin
 
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceTimeoutError
+from ninjacam.core.texts import sentence
 from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
@@ -102,7 +103,10 @@ class HttpSession:
                 return await self._request(method, target, make_body, headers)
         except TimeoutError as exc:
             raise SourceTimeoutError(
-                f"The camera did not answer within {timeout_s:g} s: check its power and its network."
+                sentence(
+                    "The camera did not answer within %(timeout_s)s s: check its power and its network.",
+                    timeout_s=f"{timeout_s:g}",
+                )
             ) from exc
 
     async def _request(
@@ -197,7 +201,10 @@ class HttpSession:
 
     def _too_long(self) -> ProtocolError:
         return ProtocolError(
-            f"The camera's answer is longer than {self._max_body_bytes >> 10} KB, so it is not read."
+            sentence(
+                "The camera's answer is longer than %(limit)s KB, so it is not read.",
+                limit=self._max_body_bytes >> 10,
+            )
         )
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ConfigError, ProtocolError
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.http_client import check_status
 from ninjacam.sources.http_session import HttpResponse, HttpSession
@@ -35,7 +36,11 @@ def interval_of(url: str) -> float:
     interval_s = float(values[0]) if _NUMBER.fullmatch(values[0]) else 0.0
     if not MIN_INTERVAL_S <= interval_s <= MAX_INTERVAL_S:
         raise ConfigError(
-            f"Invalid interval. Use #interval= with {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds."
+            sentence(
+                "Invalid interval. Use #interval= with %(min_interval_s)s to %(max_interval_s)s seconds.",
+                min_interval_s=f"{MIN_INTERVAL_S:g}",
+                max_interval_s=f"{MAX_INTERVAL_S:g}",
+            )
         )
     return interval_s
 

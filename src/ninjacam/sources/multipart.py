@@ -7,6 +7,7 @@ and Content-Length (RFC 2046, section 5.1) are hints: cameras send wrong ones, o
 import re
 
 from ninjacam.core.errors import ProtocolError
+from ninjacam.core.texts import sentence
 
 MAX_IMAGE_BYTES = 8 << 20
 MAX_SEGMENTS = 256
@@ -87,7 +88,9 @@ class JpegParser:
         elif self._skipped_bytes > MAX_IMAGE_BYTES:
             found = _TYPE.search(self._between)
             kind = f" but parts of type {found[1].decode()}" if found else ""
-            raise ProtocolError(f"The camera sends no JPEG images{kind}: use its MJPEG URL.")
+            raise ProtocolError(
+                sentence("The camera sends no JPEG images%(kind)s: use its MJPEG URL.", kind=kind)
+            )
         return at >= 0
 
     def _begin(self) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ninjacam.core.errors import ConfigError, SourceEndedError, SourceError, SourceTimeoutError
 from ninjacam.core.lifecycle import resolve
+from ninjacam.core.texts import sentence
 
 logger = logging.getLogger("ninjacam.sources")
 
@@ -78,8 +79,13 @@ class PublisherPort:
             self._socket = _listen(self._host, self._port)
         except OSError as error:
             raise ConfigError(
-                f"The port {self._port} for {self._name} cannot be opened: {error.strerror or error}. "
-                "Stop the program that uses it, or choose another port."
+                sentence(
+                    "The port %(port)s for %(name)s cannot be opened: %(reason)s. Stop the program that uses "
+                    "it, or choose another port.",
+                    port=self._port,
+                    name=self._name,
+                    reason=error.strerror or error,
+                )
             ) from error
         self._accepting = asyncio.create_task(self._accept(self._socket), name=f"listen-{self._name}")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.redact import split_credentials
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.publish import open_push
 from ninjacam.sources.rtsp.session import open_rtsp
@@ -80,7 +81,11 @@ def scheme_of(url: str) -> str:
         raise UnsupportedSchemeError(_REFUSED[scheme])
     if scheme not in OPENERS:
         raise UnsupportedSchemeError(
-            f"Unsupported URL scheme {scheme[:20]!r}. Use one of {', '.join(sorted(OPENERS))}."
+            sentence(
+                "Unsupported URL scheme %(scheme)s. Use one of %(schemes)s.",
+                scheme=f"{scheme[:20]!r}",
+                schemes=", ".join(sorted(OPENERS)),
+            )
         )
     return scheme
 

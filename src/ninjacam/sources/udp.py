@@ -26,6 +26,7 @@ from ninjacam.core.errors import (
     SourceTimeoutError,
 )
 from ninjacam.core.lifecycle import resolve
+from ninjacam.core.texts import sentence
 from ninjacam.sources.addresses import IpAddress, check_address
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.multicast import is_media_group, open_group, open_socket
@@ -68,20 +69,35 @@ def parse_udp(url: str) -> UdpTarget:
         parts = urlsplit(url)
         port, host = parts.port or 0, parts.hostname or ""
     except ValueError:
-        raise ConfigError(f"The URL is malformed. {_HELP}") from None
+        raise ConfigError(sentence("The URL is malformed. %(help)s", help=_HELP)) from None
     if parts.username:
         raise ConfigError("Name the sender at the end of the URL: ?sources=192.168.1.20.")
     if not MIN_PORT <= port <= 65_535:
-        raise ConfigError(f"The URL needs a port from {MIN_PORT} to 65535. {_HELP}")
+        raise ConfigError(
+            sentence(
+                "The URL needs a port from %(min_port)s to 65535. %(help)s", min_port=MIN_PORT, help=_HELP
+            )
+        )
     query = parse_qs(parts.query)
     address = _address(host) or ipaddress.IPv4Address(0)
     if not (is_media_group(address) if address.is_multicast else _may_be_own(address)):
-        raise ConfigError(f"{address} is not a multicast group for media or an address of this host. {_HELP}")
+        raise ConfigError(
+            sentence(
+                "%(address)s is not a multicast group for media or an address of this host. %(help)s",
+                address=address,
+                help=_HELP,
+            )
+        )
     interface = _address(query.get("localaddr", [""])[0])
     sender = _address(query.get("sources", [""])[0])
     if sender is not None and sender.version != address.version:
         raise ConfigError(
-            f"Only {_kind(address)} arrives at {address}, but sources names an {_kind(sender)} address."
+            sentence(
+                "Only %(kind)s arrives at %(address)s, but sources names an %(sender)s address.",
+                kind=_kind(address),
+                address=address,
+                sender=_kind(sender),
+            )
         )
     if interface is not None and not interface.version == address.version == 4:
         raise ConfigError("localaddr is for IPv4 groups only. For IPv6, the routes choose the interface.")
@@ -93,7 +109,9 @@ def _address(text: str) -> IpAddress | None:
     try:
         return ipaddress.ip_address(text) if text else None
     except ValueError:
-        raise ConfigError(f"Use IP addresses in udp: URLs, not host names. {_HELP}") from None
+        raise ConfigError(
+            sentence("Use IP addresses in udp: URLs, not host names. %(help)s", help=_HELP)
+        ) from None
 
 
 def _kind(address: IpAddress) -> str:
@@ -116,8 +134,12 @@ async def open_udp(config: SourceConfig, *, clock: Clock) -> Source:
     except TimeoutError as exc:
         receiver.close()
         raise SourceTimeoutError(
-            f"No MPEG transport stream has arrived at {target.where} within {config.open_timeout_s:g} s: check that "
-            "the camera sends to this host, and open the firewall for UDP."
+            sentence(
+                "No MPEG transport stream has arrived at %(where)s within %(open_timeout_s)s s: check "
+                "that the camera sends to this host, and open the firewall for UDP.",
+                where=target.where,
+                open_timeout_s=f"{config.open_timeout_s:g}",
+            )
         ) from exc
     except BaseException:
         receiver.close()
@@ -154,18 +176,30 @@ def _listen(target: UdpTarget) -> socket.socket:
 def _translate(exc: OSError, target: UdpTarget) -> SourceError:
     if exc.errno == errno.EADDRINUSE:
         return SourceBusyError(
-            f"{target.where} is in use by another camera or program: stop that one, or use another port."
+            sentence(
+                "%(where)s is in use by another camera or program: stop that one, or use another port.",
+                where=target.where,
+            )
         )
     if target.address.is_multicast:
         return HostNotFoundError(
-            f"This host cannot join the multicast group {target.address}: name the interface by its address, as in "
-            "?localaddr=192.168.1.5."
+            sentence(
+                "This host cannot join the multicast group %(address)s: name the interface by its "
+                "address, as in ?localaddr=192.168.1.5.",
+                address=target.address,
+            )
         )
     if exc.errno == errno.EADDRNOTAVAIL:
         return HostNotFoundError(
-            f"{target.address} is not an address of this host: use udp://:{target.port}."
+            sentence(
+                "%(address)s is not an address of this host: use udp://:%(port)s.",
+                address=target.address,
+                port=target.port,
+            )
         )
-    return ProtocolError(f"{target.where} cannot be opened ({type(exc).__name__}).")
+    return ProtocolError(
+        sentence("%(where)s cannot be opened (%(name)s).", where=target.where, name=type(exc).__name__)
+    )
 
 
 async def _find_sender(

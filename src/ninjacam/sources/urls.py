@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from ninjacam.core.errors import ConfigError, ProtocolError
 from ninjacam.core.redact import split_credentials
+from ninjacam.core.texts import sentence
 
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
 _TUNNELS = ("rtsp+http", "rtsp+https")
@@ -105,7 +106,9 @@ def redirect_target(now: RequestTarget, location: str, schemes: tuple[str, ...])
     except (ConfigError, ValueError) as exc:
         raise ProtocolError("The camera redirects to a malformed address.") from exc
     if target.scheme not in schemes or (now.is_tls and not target.is_tls):
-        raise ProtocolError(f"The camera redirects to {target.scheme}:, which is not followed.")
+        raise ProtocolError(
+            sentence("The camera redirects to %(scheme)s:, which is not followed.", scheme=target.scheme)
+        )
     return target
 
 

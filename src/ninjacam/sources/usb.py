@@ -14,6 +14,7 @@ import av
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ConfigError, DeviceError
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.ffmpeg import FfmpegInput, open_plan
 
@@ -33,7 +34,9 @@ async def open_device(config: SourceConfig, *, clock: Clock) -> Source:
     if name is None:
         raise DeviceError("This build of PyAV cannot read USB cameras: install one that has V4L2.")
     if not _is_device(path):
-        raise DeviceError(f"There is no device {path}: plug the camera in, or choose another.")
+        raise DeviceError(
+            sentence("There is no device %(path)s: plug the camera in, or choose another.", path=path)
+        )
     unblock = partial(_stop_streaming, path)
     plan = FfmpegInput(url=path, where=path, kind="device", format="v4l2", options=options, unblock=unblock)
     return await open_plan(plan, config, clock=clock)
@@ -74,7 +77,11 @@ def parse_device_url(url: str) -> tuple[str, dict[str, str]]:
         known = _OPTIONS.get(name)
         if known is None or not known[1].fullmatch(value):
             raise ConfigError(
-                f"Unknown option {name[:20]}={value[:20]} of a USB camera. Use format, size or fps."
+                sentence(
+                    "Unknown option %(name)s=%(value)s of a USB camera. Use format, size or fps.",
+                    name=name[:20],
+                    value=value[:20],
+                )
             )
         options[known[0]] = value
     return parts.path, options

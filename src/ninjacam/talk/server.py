@@ -17,6 +17,7 @@ from ninjacam.core.errors import (
     UnsupportedCommandError,
 )
 from ninjacam.core.json_lines import decode, encode
+from ninjacam.core.texts import sentence
 from ninjacam.core.unix_sockets import UnixServer
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.back_channel import BackChannel, open_back_channel
@@ -239,10 +240,18 @@ class Talk:
         """Raises: TalkEndedError."""
         if at_s >= MAX_TALK_S:
             raise TalkEndedError(
-                f"A talk lasts at most {MAX_TALK_S:g} s. Press the button again to continue."
+                sentence(
+                    "A talk lasts at most %(max_talk_s)s s. Press the button again to continue.",
+                    max_talk_s=f"{MAX_TALK_S:g}",
+                )
             )
         if self._clock.monotonic_ns() - self._heard_ns > MAX_SILENCE_S * 1e9:
-            raise TalkEndedError(f"No audio has arrived for {MAX_SILENCE_S:g} s. Press the button again.")
+            raise TalkEndedError(
+                sentence(
+                    "No audio has arrived for %(max_silence_s)s s. Press the button again.",
+                    max_silence_s=f"{MAX_SILENCE_S:g}",
+                )
+            )
 
 
 def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from ninjacam.languages import translate, translate_item
 from ninjacam.models import Camera
 from ninjacam.permissions import may
 from ninjacam.web.player import render_player, render_player_script
@@ -19,6 +20,10 @@ register = template.Library()
 
 _SCRIPT_DONE = "_ninjacam_player_script"
 _ATTRIBUTE = re.compile(r"(?!on)[a-z][a-z0-9_-]*\Z")
+
+
+register.filter("translated", translate)
+register.filter("message", lambda item: translate_item(item) if item else "")
 
 
 @register.simple_tag(takes_context=True)

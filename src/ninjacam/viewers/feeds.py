@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ninjacam.core.errors import ForbiddenError, UnknownStreamError
 from ninjacam.core.packets import LIVE, CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.streams import MAIN, split_key, stream_key
+from ninjacam.core.texts import gettext_noop, sentence
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.client import RefusedError, StreamSubscription
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import StreamRequest
+from ninjacam.languages import translate, translate_item
 from ninjacam.problems import Problem
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ notified."""
 FeedKey = tuple[Path, StreamRequest]
 """The socket of a feed, and the request that is sent to it."""
 
-LOST_MESSAGE = "The connection to the engine is lost. Reconnecting …"
+LOST_MESSAGE = gettext_noop("The connection to the engine is lost. Reconnecting …")
 
 
 class Listener(Protocol):
@@ -92,25 +94,25 @@ class Feed:
         return CameraState.RECONNECTING if self.was_lost else CameraState.CONNECTING
 
     def message(self, *, details: bool) -> str:
-        """Return why there are no frames; "" if there is no error. `details`: for users who may configure the
-        camera."""
+        """Return why there are no frames, in the current language; "" if there is no error. `details`: for users who
+        may configure the camera."""
         if self.info is None:
-            return LOST_MESSAGE if self.was_lost else ""
+            return translate(LOST_MESSAGE) if self.was_lost else ""
         error = self.info.error if details else for_viewers(self.info.error)
-        return str(error.get("message", "")) if error else ""
+        return translate_item(error) if error else ""
 
     def no_frame(self, *, details: bool) -> Problem:
         """Return the problem that explains why there is no frame. `details`: for users who may configure the camera."""
         code, message = (
             "stream_unavailable",
-            f"No frame came from the camera in time (state: {self.state.value}).",
+            sentence("No frame came from the camera in time (state: %(state)s).", state=self.state.value),
         )
         if self.state is CameraState.DISABLED:
-            code, message = "disabled", "The camera is disabled."
+            code, message = "disabled", sentence("The camera is disabled.")
         if self.info is not None and self.info.error:
             code = str(self.info.error.get("code", code))
         headers = ((b"retry-after", b"2"), (b"x-ninjacam-state", self.state.value.encode()))
-        return Problem(503, code, self.message(details=details) or message, headers)
+        return Problem(503, code, self.message(details=details) or translate(message), headers)
 
     @property
     def view_error(self) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.options import properties_of
+from ninjacam.languages import translate
 from ninjacam.queries.processor_options import ProcessorOptions
 
 Schema = Mapping[str, Any]
@@ -43,7 +44,7 @@ class OptionsForm(forms.Form):
                 self.fields[name].widget.attrs["aria-describedby"] = f"id_option-{name}_helptext"
         for name, problem in options.problems.items():
             if name in self.fields:
-                self.fields[name].help_text = _("Not used: %(problem)s") % {"problem": problem}
+                self.fields[name].help_text = _("Not used: %(problem)s") % {"problem": translate(problem)}
         self.unknown = sorted(options.values.keys() - self.fields.keys())
         """Stored options that the code no longer has."""
 
@@ -88,7 +89,7 @@ def _resolve(schema: Schema, root: Schema) -> Schema:
 def _field(name: str, schema: Schema, default: Any) -> forms.Field:
     common: dict[str, Any] = {
         "label": schema.get("title") or name,
-        "help_text": schema.get("description", ""),
+        "help_text": translate(str(schema.get("description", ""))),
         "required": False,
     }
     kind = schema.get("type")

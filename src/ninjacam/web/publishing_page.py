@@ -13,7 +13,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.problems import problem_of
 from ninjacam.queries.publishing import get_linked_key
-from ninjacam.web.views import in_complete_language
+from ninjacam.web.views import in_complete_language, title_of
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -27,8 +27,8 @@ def show_publishing(request: HttpRequest, link: str) -> HttpResponse:
         key = get_linked_key(link)
     except NinjacamError as error:
         problem = problem_of(error)
-        context = {"title": problem.as_dict()["title"], "detail": problem.detail}
-        return render(request, "ninjacam/publish_error.html", context, status=problem.status)
+        refused = {"title": title_of(problem), "detail": problem.detail}
+        return render(request, "ninjacam/publish_error.html", refused, status=problem.status)
     strings = {
         "stopped": _("Stopped"),
         "starting": _("Starting the camera …"),

@@ -1,7 +1,9 @@
 """The pages' URLs; `ninjacam.urls` adds the namespace "ninjacam"."""
 
 from django.urls import path
+from django.views.i18n import set_language
 
+from ninjacam.project import login_required
 from ninjacam.web import views
 from ninjacam.web.backtest_page import show_backtest
 from ninjacam.web.events_page import show_events
@@ -15,6 +17,7 @@ urlpatterns = [
     path("", views.show_wall, name="wall"),
     path("login/", views.in_complete_language(views.LogIn.as_view()), name="login"),
     path("logout/", views.LogOut.as_view(), name="logout"),
+    path("language/", login_required(set_language), name="language"),
     path("account/", views.show_account, name="account"),
     path("events/", show_events, name="events"),
     path("layouts/new/", edit_layout, name="layout-add"),

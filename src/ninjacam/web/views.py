@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
@@ -16,6 +17,7 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -31,8 +33,9 @@ from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, Ni
 from ninjacam.core.ready_made import READY_MADE, is_ready_made
 from ninjacam.discovery.networks import MIN_PREFIX
 from ninjacam.engine.findings import Level
+from ninjacam.languages import visitors_choose
 from ninjacam.models import ApiToken, Camera, WallLayout
-from ninjacam.problems import problem_of
+from ninjacam.problems import Problem, problem_of
 from ninjacam.project import login_required, login_url
 from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded, may_deleted
 from ninjacam.queries.event_calls import list_event_processors
@@ -61,7 +64,7 @@ MAX_TOGETHER = 9
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
 
 
-COMPLETE_LANGUAGES = ("en",)
+COMPLETE_LANGUAGES = ("en", "ko")
 """The languages into which all texts of the pages are translated."""
 
 
@@ -106,6 +109,23 @@ class LogOut(LogoutView):
         return login_url()
 
 
+TITLES = (
+    gettext_noop("Forbidden"),
+    gettext_noop("Not Found"),
+    gettext_noop("Conflict"),
+    gettext_noop("Too Many Requests"),
+    gettext_noop("Internal Server Error"),
+    gettext_noop("Bad Gateway"),
+    gettext_noop("Service Unavailable"),
+)
+"""The translated ones of the phrases of HTTP statuses."""
+
+
+def title_of(problem: Problem) -> str:
+    """Return the title of a page that reports a problem."""
+    return _(problem.as_dict()["title"])
+
+
 def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     """Decorate a view for users who are logged in, by session only. Our errors become a page with their status."""
 
@@ -121,7 +141,7 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
             return view(request, principal, *args, **kwargs)
         except NinjacamError as error:
             problem = problem_of(error)
-            context = {"title": problem.as_dict()["title"], "detail": problem.detail}
+            context = {"title": title_of(problem), "detail": problem.detail}
             return render_page(request, principal, "ninjacam/error.html", context, status=problem.status)
 
     return checked
@@ -391,7 +411,7 @@ def _ready_made(camera: Camera, status: Status) -> list[dict[str, object]]:
     chosen = camera.processors or ()
     own = {each["name"] for each in status.processors if not is_ready_made(str(each.get("module", "")))}
     return [
-        {"name": name, "description": text, "is_chosen": name in chosen, "is_replaced": name in own}
+        {"name": name, "description": _(text), "is_chosen": name in chosen, "is_replaced": name in own}
         for name, text in READY_MADE.items()
     ]
 
@@ -405,7 +425,7 @@ def _phone_link(request: HttpRequest, camera: Camera) -> PhoneLink | None:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def show_account(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """Change the user's own password; list and revoke the user's own API tokens."""
+    """Change the user's own password and language; list and revoke the user's own API tokens."""
     user = principal.user
     revoking = request.method == "POST" and "revoke_all" in request.POST
     if revoking:
@@ -421,10 +441,25 @@ def show_account(request: HttpRequest, principal: Principal) -> HttpResponse:
                 revoke_all_tokens(principal, user)
             return redirect("ninjacam:account")
     tokens = ApiToken.objects.filter(user_id=user.pk, revoked_at=None).select_related("parent")[:MAX_TOKENS]
-    context = {"form": form, "tokens": [token for token in tokens if token.is_usable()]}
+    context = {
+        "form": form,
+        "tokens": [token for token in tokens if token.is_usable()],
+        "languages": _selectable_languages(),
+    }
     return render_page(
         request, principal, "ninjacam/account.html", context, 422 if form and form.errors else 200
     )
+
+
+def _selectable_languages() -> list[dict[str, str]]:
+    """Return the languages among which users can choose; none if the project has only one, or ignores the choice.
+
+    `code`: of the project's setting LANGUAGES. `name`: in the language itself.
+    """
+    codes = [code for code, _name in settings.LANGUAGES if code.partition("-")[0] in COMPLETE_LANGUAGES]
+    if len(codes) < 2 or not visitors_choose():
+        return []
+    return [{"code": code, "name": translation.get_language_info(code)["name_local"]} for code in codes]
 
 
 def _show_form(request: HttpRequest, principal: Principal, form: CameraForm) -> HttpResponse:

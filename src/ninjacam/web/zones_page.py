@@ -89,6 +89,7 @@ def _strings() -> dict[str, Any]:
         "too_many": _("A camera has at most {count} zones, lines and masks."),
         "too_few_points": _("A shape of this kind has at least {count} points."),
         "unreadable": _("Write each point as x,y with numbers from 0 to 1, and separate points by spaces."),
+        # xgettext:no-python-format
         "point": _("Point {number} of {count}: {x} % from the left, {y} % from the top"),
         "unsaved": _("Not saved"),
         "saved": _("Saved. Processors use it within two seconds."),

@@ -28,6 +28,9 @@ AUTHENTICATION_BACKENDS = [
     "ninjacam.permissions.CameraGrantBackend",
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware"]
+LANGUAGES = [("en", "English"), ("ko", "Korean")]
+LANGUAGE_CODE = "en"
 ROOT_URLCONF = "tests.integration.live_site.urls"
 USE_TZ = True
 NINJACAM = {

@@ -37,6 +37,7 @@ from ninjacam.api.schemas.streams import NamedStreamIn
 from ninjacam.auth import Principal
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.times import to_datetime
+from ninjacam.languages import translate, translate_item
 from ninjacam.models import Camera, Role
 from ninjacam.queries import cameras as queries
 from ninjacam.queries.pages import paginate
@@ -187,7 +188,10 @@ def _health(report: Mapping[str, Any]) -> Health:
         key_frame_interval_s=count("key_interval_s"),
         clock_rate=report.get("clock_rate"),
         findings=[_finding_out(finding) for finding in report.get("findings") or ()],
-        notices=[Notice(**notice) for notice in report.get("notices") or ()],
+        notices=[
+            Notice(code=notice["code"], message=translate_item(notice))
+            for notice in report.get("notices") or ()
+        ],
         reconnects=count("reconnects"),
         subscribers=count("subscribers"),
     )
@@ -196,10 +200,10 @@ def _health(report: Mapping[str, Any]) -> Health:
 def _finding_out(finding: Mapping[str, Any]) -> FindingOut:
     return FindingOut(
         code=finding["code"],
-        label=finding["label"],
+        label=translate(finding["label"]),
         level=finding["level"],
-        message=finding["message"],
-        advice=finding["advice"],
+        message=translate_item(finding),
+        advice=translate(finding["advice"]),
         since=to_datetime(finding["since_ns"]),
     )
 

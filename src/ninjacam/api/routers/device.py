@@ -39,6 +39,7 @@ from ninjacam.api.schemas.fields import plain
 from ninjacam.core.redact import redact_url
 from ninjacam.devices.advice import Advice, advise_device, advise_encoder
 from ninjacam.devices.description import DeviceDescription, EncoderSettings, known_streams
+from ninjacam.languages import translate
 from ninjacam.onvif.imaging import LEVELS, ImagingChanges
 from ninjacam.onvif.media import EncoderChanges, EncoderOptions
 from ninjacam.onvif.recordings import RecordingSummary
@@ -195,7 +196,7 @@ def _device_out(found: DeviceDescription, streams: Mapping[str, str]) -> DeviceO
                 name=profile.name,
                 stream=streams.get(profile.token),
                 url=redact_url(profile.url) if profile.url else None,
-                error=profile.error,
+                error=translate(profile.error),
                 snapshot_url=redact_url(profile.snapshot_url),
                 encoder=EncoderOut(**asdict(profile.encoder)),
                 advice=_notices(advise_encoder(profile.encoder)),
@@ -215,7 +216,7 @@ def _recordings_out(found: RecordingSummary) -> DeviceRecordingsOut:
 
 
 def _notices(advice: list[Advice]) -> list[Notice]:
-    return [Notice(code=each.code, message=each.message) for each in advice]
+    return [Notice(code=each.code, message=translate(each.message)) for each in advice]
 
 
 def _encoder_settings_out(found: EncoderSettings) -> EncoderSettingsOut:

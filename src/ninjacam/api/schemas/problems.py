@@ -7,6 +7,7 @@ from ninja import Schema
 from pydantic import Field
 
 from ninjacam.api.schemas.fields import example
+from ninjacam.languages import translate_item
 
 
 class FieldProblem(Schema):
@@ -54,7 +55,7 @@ class ErrorOut(Schema):
             return None
         return cls(
             code=error.get("code", "error"),
-            message=error.get("message", ""),
+            message=translate_item(error),
             retryable=error.get("retryable", True),
             traceback=error.get("traceback", ""),
         )

@@ -4,6 +4,7 @@ from ninjacam.codecs.aac import parse_config
 from ninjacam.codecs.bitstream import annexb_from_config, from_length_prefixed, parameter_sets, parse_sps
 from ninjacam.core.errors import DecodeError, ProtocolError, UnsupportedCodecError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track
+from ninjacam.core.texts import sentence
 from ninjacam.sources.access_units import AccessUnits
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.parameter_sets import ParameterSetCache
@@ -72,7 +73,9 @@ class FlvMedia:
             kind, codec, at = data[1], _CODECS.get(data[0] & 0x0F), 2
             name = _NAMES.get(data[0] & 0x0F, "an unknown codec")
         if codec is None:
-            raise UnsupportedCodecError(f"The publisher sends {name} video. Set it to H.264 or H.265.")
+            raise UnsupportedCodecError(
+                sentence("The publisher sends %(name)s video. Set it to H.264 or H.265.", name=name)
+            )
         offset_ms = 0
         if not data[0] & _ENHANCED or kind == _CODED:
             offset_ms, at = int.from_bytes(data[at : at + 3], "big", signed=True), at + 3

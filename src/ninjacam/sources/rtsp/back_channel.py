@@ -22,6 +22,7 @@ from ninjacam.core.errors import (
     UnsupportedCommandError,
 )
 from ninjacam.core.packets import Codec
+from ninjacam.core.texts import sentence
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.delivery import transport_parameters
@@ -168,7 +169,12 @@ async def open_back_channel(config: SourceConfig, *, clock: Clock) -> BackChanne
                     auth.reconnect()
     except TimeoutError as exc:
         raise SourceTimeoutError(
-            f"{target.host}:{target.port} did not accept audio within {config.open_timeout_s:g} s."
+            sentence(
+                "%(host)s:%(port)s did not accept audio within %(open_timeout_s)s s.",
+                host=target.host,
+                port=target.port,
+                open_timeout_s=f"{config.open_timeout_s:g}",
+            )
         ) from exc
 
 
@@ -260,7 +266,10 @@ async def _set_up(session: RtspSession, uris: list[str]) -> RtspMessage:
         session.check("SETUP", answer)
     if not 200 <= answer.status < 300:
         raise CommandRejectedError(
-            f"The camera refuses audio (status {answer.status}). Another device may be talking to it."
+            sentence(
+                "The camera refuses audio (status %(status)s). Another device may be talking to it.",
+                status=answer.status,
+            )
         )
     return answer
 
@@ -283,7 +292,10 @@ async def _play(session: RtspSession, uris: tuple[str, ...]) -> None:
                 session.check(method, answer)
     assert first is not None
     raise CommandRejectedError(
-        f"The camera refuses to play audio (status {first.status}). Another device may be talking to it."
+        sentence(
+            "The camera refuses to play audio (status %(status)s). Another device may be talking to it.",
+            status=first.status,
+        )
     )
 
 

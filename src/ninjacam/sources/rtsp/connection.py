@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import NotACameraError, ProtocolError, SourceEndedError, SourceError
 from ninjacam.core.lifecycle import retrieve
+from ninjacam.core.texts import sentence
 from ninjacam.sources.rtsp.messages import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
@@ -224,7 +225,7 @@ class RtspConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         early = "" if self._spoke else " without an answer: check that this port is its RTSP port"
-        self.fail(SourceEndedError(f"The camera closed the connection{early}."))
+        self.fail(SourceEndedError(sentence("The camera closed the connection%(early)s.", early=early)))
 
     # Data other than interleaved packets --------------------------------------------------------------------------
 
@@ -317,7 +318,13 @@ class RtspConnection(asyncio.BufferedProtocol):
             what = "A mail or FTP server responds there, not a camera"
         else:
             what = "Something responds there that does not speak RTSP"
-        return NotACameraError(f"{what}: check the port of {self._host} (RTSP is usually 554 or 8554).")
+        return NotACameraError(
+            sentence(
+                "%(what)s: check the port of %(host)s (RTSP is usually 554 or 8554).",
+                what=what,
+                host=self._host,
+            )
+        )
 
     def _skip_garbage(self, data: bytes) -> int:
         """Return the number of bytes before the next plausible packet or message."""

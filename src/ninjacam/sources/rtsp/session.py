@@ -18,6 +18,7 @@ from ninjacam.core.errors import (
     StreamNotFoundError,
     UnsupportedCodecError,
 )
+from ninjacam.core.texts import sentence
 from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
@@ -106,8 +107,13 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
             return await _follow(target, config, clock)
     except TimeoutError as exc:
         raise SourceTimeoutError(
-            f"{target.host}:{target.port} did not start to play within {config.open_timeout_s:g} s: "
-            "check the address, the port and that the camera is on."
+            sentence(
+                "%(host)s:%(port)s did not start to play within %(open_timeout_s)s s: check the address, "
+                "the port and that the camera is on.",
+                host=target.host,
+                port=target.port,
+                open_timeout_s=f"{config.open_timeout_s:g}",
+            )
         ) from exc
 
 
@@ -468,7 +474,9 @@ class RtspSession:
         if status == 551:
             raise OptionRefusedError(f"The camera does not support what {method} requires (status 551).")
         # Without the reason phrase, which may repeat our request including secrets.
-        raise ProtocolError(f"The camera refused {method} (status {status}).")
+        raise ProtocolError(
+            sentence("The camera refused %(method)s (status %(status)s).", method=method, status=status)
+        )
 
 
 async def _within(seconds: float, asking: Coroutine[None, None, _Answer]) -> _Answer | None:

@@ -8,6 +8,7 @@ from typing import Protocol
 from ninjacam.core.clock import Clock, until_tick_s
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError, SourceStalledError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import Delivery
@@ -155,7 +156,11 @@ class RtspSource(Source):
             now_ns = self._clock.monotonic_ns()
             self._measure(now_ns)
             if now_ns - delivery.last_bytes_ns > limit_s * 1e9:
-                connection.fail(SourceStalledError(f"The camera has sent nothing for {limit_s:g} s."))
+                connection.fail(
+                    SourceStalledError(
+                        sentence("The camera has sent nothing for %(limit_s)s s.", limit_s=f"{limit_s:g}")
+                    )
+                )
                 return
             if self._has_ended():
                 connection.fail(SourceEndedError("The camera ended the stream."))

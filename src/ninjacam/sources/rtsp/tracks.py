@@ -9,6 +9,7 @@ from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.codecs.sps import MAX_FPS, MIN_FPS
 from ninjacam.core.errors import DecodeError, NoVideoError, UnsupportedCodecError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Track
+from ninjacam.core.texts import sentence
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.audio import AacDepacketizer, AudioDepacketizer
@@ -60,7 +61,11 @@ def choose_tracks(
         names = sorted({form.encoding[:16] for media in videos for form in media.formats if form.encoding})
         shown = ", ".join(names).encode("ascii", "replace").decode() or "an unnamed format"
         raise UnsupportedCodecError(
-            f"The camera sends {shown}, which cannot be read: set it to H.264, H.265 or MJPEG in its own settings."
+            sentence(
+                "The camera sends %(shown)s, which cannot be read: set it to H.264, H.265 or MJPEG in "
+                "its own settings.",
+                shown=shown,
+            )
         )
     stats.declared_fps = _declared_fps(video[0])
     chosen = [_video_track(*video, emit, stats, ordered)]

@@ -19,6 +19,7 @@ from ninjacam.core.errors import (
     SourceEndedError,
     SourceError,
 )
+from ninjacam.core.texts import sentence
 from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
@@ -92,7 +93,11 @@ def _check(status: int, content_type: str, auth: Authenticator) -> None:
         check_status(status, has_login=auth.has_credentials)
     if status != 200:
         raise ProtocolError(
-            f"The camera does not offer RTSP over HTTP at this address (status {status}): use its rtsp: URL."
+            sentence(
+                "The camera does not offer RTSP over HTTP at this address (status %(status)s): use its "
+                "rtsp: URL.",
+                status=status,
+            )
         )
     if "rtsp" not in content_type.lower():
         raise NotACameraError(

@@ -16,6 +16,7 @@ from functools import partial
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ConfigError, ForbiddenAddressError, ProtocolError, SourceTimeoutError
+from ninjacam.core.texts import sentence
 from ninjacam.sources.addresses import IpAddress, check_address
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.multicast import is_media_group, open_group, open_socket
@@ -114,8 +115,11 @@ class Datagrams:
             raise ProtocolError("The camera offers multicast at an address that is not a multicast group.")
         if group.version != ipaddress.ip_address(self._own).version:
             raise ProtocolError(
-                f"The camera offers multicast over IPv{group.version}, but is connected over another version. "
-                "Set the transport of this camera to TCP."
+                sentence(
+                    "The camera offers multicast over IPv%(version)s, but is connected over another version. "
+                    "Set the transport of this camera to TCP.",
+                    version=group.version,
+                )
             )
         _close(channel)
         try:
@@ -123,8 +127,11 @@ class Datagrams:
             channel.rtcp = open_group(group, rtcp, self._own, self._scope)
         except OSError as exc:
             raise ProtocolError(
-                f"This host cannot receive the camera's multicast group: {exc.strerror}. "
-                "Set the transport of this camera to TCP."
+                sentence(
+                    "This host cannot receive the camera's multicast group: %(reason)s. Set the transport "
+                    "of this camera to TCP.",
+                    reason=exc.strerror,
+                )
             ) from exc
         channel.is_multicast = True
 
@@ -156,8 +163,11 @@ class Datagrams:
                 await self._first.wait()
         except TimeoutError as exc:
             raise SourceTimeoutError(
-                f"The camera plays, but none of its UDP packets has arrived within {limit_s:g} s. "
-                "Set the transport of this camera to TCP, or open the firewall for UDP."
+                sentence(
+                    "The camera plays, but none of its UDP packets has arrived within %(limit_s)s s. Set the "
+                    "transport of this camera to TCP, or open the firewall for UDP.",
+                    limit_s=f"{limit_s:g}",
+                )
             ) from exc
 
     def resume(self) -> None:
