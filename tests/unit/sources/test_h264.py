@@ -10,7 +10,7 @@ from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, MAX_NAL_UNITS, 
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
-from ninjacam.sources.rtsp.rtp import HOLD_PACKETS, SILENCE_NS, Depacketizer, RtpReceiver
+from ninjacam.sources.rtsp.rtp import HOLD_PACKETS, SILENCE_NS, RtpReceiver
 from ninjacam.sources.track_clock import TrackClock
 from ninjacam.sources.unit_delivery import MAX_KEY_WAIT_NS
 from tests.unit.sources.rtp_support import IDR, OTHER_SPS, PPS, SLICE, SPS, SSRC, Sink, fu_a, rtp, stap_a
@@ -273,24 +273,6 @@ def test_an_unannounced_stream_is_accepted_if_nothing_else_arrives(kind: int, ss
         camera.put(rtp(20 + number, number * 3600, SLICE, marker=True, ssrc=ssrc, kind=kind))
     assert camera.sink.data == [annexb(SPS, PPS, IDR)] + [annexb(SLICE)] * 19
     assert camera.stats.packets_ignored == 0
-
-
-def test_the_codec_is_searched_until_it_is_known_and_again_in_a_new_sequence() -> None:
-    camera = Camera()
-    searched: list[bytes] = []
-
-    def find(payload: bytes) -> Depacketizer | None:
-        searched.append(payload)
-        return camera.receiver._depacketizer if payload == SPS else None
-
-    camera.receiver.doubt(find)
-    camera.send(SLICE)
-    camera.send(SPS, PPS, IDR)
-    camera.send(SLICE)
-    assert searched == [SLICE, SPS]
-    camera.sequence += 10_000
-    camera.send(PPS)
-    assert searched == [SLICE, SPS, PPS]
 
 
 def test_the_announced_source_replaces_one_that_was_accepted_before_it_arrived() -> None:

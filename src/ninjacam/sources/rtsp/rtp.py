@@ -34,7 +34,7 @@ MAX_STRANGERS_BYTES = 4 << 20
 
 
 MAX_DOUBTS = 2_000
-"""Maximum number of payloads of a sequence that are searched for parameter sets, which reveal the codec."""
+"""Number of payloads of a sequence whose codec is checked against the announced one."""
 
 
 class Depacketizer(Protocol):
@@ -131,8 +131,8 @@ class RtpReceiver:
         self._formats.setdefault(payload_type, depacketizer)
 
     def doubt(self, find: Callable[[bytes], Depacketizer | None]) -> None:
-        """Pass the first payloads of each sequence to `find`, until it recognizes their codec and returns the
-        depacketizer for it. Some cameras announce another codec than they send."""
+        """Pass the first payloads of each sequence to `find`, which returns the depacketizer for their codec if it
+        recognizes it. Some cameras announce another codec than they send."""
         self._find = find
         self._look_again()
 
@@ -325,7 +325,6 @@ class RtpReceiver:
     ) -> None:
         found = self._find(bytes(data[start:stop])) if self._find is not None else None
         if found is not None:
-            self._doubts = 1  # The codec is known.
             self._use(found)
         self._doubts -= 1
         if not self._doubts:
