@@ -1,8 +1,14 @@
-"""The order of the tests' files."""
+"""The order of the tests' files, and compiled modules for the processes that tests start."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
+
+# Hundreds of processes import the same modules. Without files of bytecode, each of them compiles them again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SLOWEST = (
     "test_sources.py", "test_recording.py", "test_survival.py", "test_replay_pages.py", "test_backtest.py",
