@@ -26,8 +26,8 @@ run: $(STAMP) ## a demo camera and the server; prints the URL and how to log in
 
 test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmpeg, Chromium and QEMU first
 	scripts/system-packages
-	$(BIN)/python -m pytest tests/unit -n 2 --durations=10 --junitxml=build/tests/unit.xml
-	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder --durations=10 --junitxml=build/tests/together.xml
+	$(BIN)/python -m pytest tests/unit -n 3 --durations=10 --junitxml=build/tests/unit.xml
+	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 5 --dist loadfile --no-loadscope-reorder --durations=10 --junitxml=build/tests/together.xml
 	$(BIN)/python -m pytest tests/e2e tests/integration -m alone --durations=10 --junitxml=build/tests/alone.xml
 
 trials: $(STAMP) ## long and rare checks: fuzzing, kill loops, a virtual machine; hours on two cores

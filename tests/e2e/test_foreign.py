@@ -20,7 +20,6 @@ from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, Picture, WsViewer
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.gstreamer,
     pytest.mark.skipif(bool(gstreamer_missing()), reason=f"no GStreamer RTSP server: {gstreamer_missing()}"),
 ]
@@ -159,6 +158,7 @@ def mjpeg_source(product: Product, how: str, view: str = "") -> list[str]:
 
 
 @needs_ffmpeg
+@pytest.mark.alone
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize(("how", "view"), [("token", ""), ("signed", "lower")])
 def test_ffmpeg_reads_our_mjpeg_at_full_rate(product: Product, door: GstCamera, how: str, view: str) -> None:
@@ -247,6 +247,7 @@ def stats(tab: Tab) -> dict[str, Any]:
 
 
 @needs_chromium
+@pytest.mark.alone
 @pytest.mark.chromium
 @pytest.mark.parametrize("view", ["", "lower"], ids=["raw", "processed"])
 @pytest.mark.parametrize("rung", ["webcodecs", "mse", "mjpeg"])
@@ -270,6 +271,7 @@ def is_fresh(tab: Tab) -> bool:
 
 
 @needs_chromium
+@pytest.mark.alone
 @pytest.mark.chromium
 def test_chromium_without_h265_gets_a_format_that_it_can_play(product: Product, tab: Tab) -> None:
     if "hvc" in str(

@@ -504,8 +504,12 @@ def test_recorded_annotations_are_drawn_on_each_frame(tab: Tab, world: World) ->
     seek(tab, world, 100)
     tab.until(f"{PLAYER}.position > {world.ms(600)}")
     pairs = [(stamp, said) for stamp, said in tab.js("pairs") if stamp is not None]
-    apart = sorted(abs(stamp - (said or -99)) for stamp, said in pairs)
-    assert len(apart) > 20 and apart[len(apart) * 9 // 10] <= 1, pairs
+    # A busy browser skips frames. What it draws then belongs to a frame after the previous picture.
+    fitting = [
+        said is not None and (abs(stamp - said) <= 1 or previous < said < stamp)
+        for (previous, _), (stamp, said) in pairwise(pairs)
+    ]
+    assert len(fitting) > 20 and sum(fitting) >= 0.9 * len(fitting), pairs
     tab.js(f"{PLAYER}.goLive(); 1")
     tab.until(f"{PLAYER}.state === 'live' && {label} === undefined")
 

@@ -18,6 +18,7 @@ from tests.harness.fair_clock import fair_s
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.02
+_MAX_POLL_S = 0.2
 _TAIL_CHARACTERS = 6000
 
 T = TypeVar("T")
@@ -35,6 +36,11 @@ def free_port() -> int:
             return port
 
 
+def poll_s(took_s: float) -> float:
+    """Return the pause after a condition that took `took_s`: one that sends a request must not keep processors busy."""
+    return max(POLL_S, min(5 * took_s, _MAX_POLL_S))
+
+
 def wait_until(
     condition: Callable[[], T | None], timeout_s: float, what: str, *, processes: "Sequence[Process]" = ()
 ) -> T:
@@ -44,16 +50,18 @@ def wait_until(
     """
     deadline_s = fair_s() + timeout_s
     while True:
+        begun_s = time.monotonic()
         value = condition()
         if value:
             return value
+        took_s = time.monotonic() - begun_s
         ended = [process for process in processes if not process.is_running()]
         if ended or fair_s() > deadline_s:
             why = (
                 f"{ended[0].name} ended with {ended[0].returncode}" if ended else f"not within {timeout_s} s"
             )
             raise AssertionError(f"{what}: {why}\n" + "\n".join(process.tail() for process in processes))
-        time.sleep(POLL_S)
+        time.sleep(poll_s(took_s))
 
 
 def wait_for_exit(child: "subprocess.Popen[Any]", timeout_s: float) -> int:

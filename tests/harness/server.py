@@ -39,6 +39,7 @@ class Product(Process):
         self.port = port or free_port()
         self.base = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.token = ""
+        self._administrator: HttpClient | None = None
         command = ["-m", "ninjacam", "serve", "--data", str(data), "--port", str(self.port)]
         super().__init__(
             "ninjacam serve",
@@ -130,8 +131,10 @@ class Product(Process):
         return client
 
     def sign_in(self, tab: Tab, client: HttpClient | None = None) -> None:
-        """Give the browser's tab the cookies of `client` (None: of the administrator)."""
-        for name, value in (client or self.login()).cookie_pairs():
+        """Give the browser's tab the cookies of `client` (None: of the administrator, who logs in only once)."""
+        if client is None:
+            client = self._administrator = self._administrator or self.login()
+        for name, value in client.cookie_pairs():
             tab.set_cookie(name, value, self.base)
 
     def url(self, path: str) -> str:

@@ -28,7 +28,7 @@ from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, Strea
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from tests.harness.fair_clock import fair_s
-from tests.harness.processes import wait_for_exit
+from tests.harness.processes import poll_s, wait_for_exit
 
 ROOT = Path(__file__).parents[2]
 FPS = 25
@@ -398,11 +398,12 @@ def wait_until(check: Callable[[], T], *, timeout_s: float = 5.0, what: str = ""
     """Poll `condition` and return its first true value. It depends on another process, so only polling works."""
     end = fair_s() + timeout_s
     while True:
+        begun_s = time.monotonic()
         answer = check()
         if answer:
             return answer
         assert fair_s() < end, f"not within {timeout_s} s: {what}"
-        time.sleep(0.02)
+        time.sleep(poll_s(time.monotonic() - begun_s))
 
 
 class RawStream:

@@ -76,7 +76,8 @@ REFUSALS = (400, 401, 403, 404, 405, 406, 409, 414, 415, 422, 428, 429)
 """Statuses of requests that contradict the document. Schemathesis does not count 414 among them by itself."""
 
 
-def test_every_response_conforms_to_the_openapi_document(server: str, data: Path, tmp_path: Path) -> None:
+def check_conformance(server: str, data: Path, tmp_path: Path, *, examples: int) -> None:
+    """Send requests to each operation: all limits of its parameters, and `examples` random ones."""
     configuration = f"[checks]\nnegative_data_rejection.expected-statuses = {list(REFUSALS)}\n"
     (tmp_path / "schemathesis.toml").write_text(configuration)
     token = run("token", "create", "contract", "--scope", "*", data=data).split()[-1]
@@ -84,7 +85,7 @@ def test_every_response_conforms_to_the_openapi_document(server: str, data: Path
     done = subprocess.run(
         [
             str(program), "run", f"{server}/api/v1/openapi.json", "--header", f"Authorization: Bearer {token}",
-            "--checks", ",".join(CHECKS), "--max-examples", "8", "--seed", "1", "--no-color",
+            "--checks", ",".join(CHECKS), "--max-examples", str(examples), "--seed", "1", "--no-color",
             # A test of a camera waits for the network; these are tested by hand.
             "--exclude-operation-id", "probe_new_camera", "--exclude-operation-id", "probe_camera",
             # Streams and files, which tests of their own read.
@@ -103,3 +104,8 @@ def test_every_response_conforms_to_the_openapi_document(server: str, data: Path
     assert HttpClient(server, token=token).get("/api/v1/me").status == 200, (
         "the token was valid until the end"
     )
+
+
+def test_every_response_conforms_to_the_openapi_document(server: str, data: Path, tmp_path: Path) -> None:
+    """More examples: tests/trials/test_api_contract.py."""
+    check_conformance(server, data, tmp_path, examples=2)

@@ -1,11 +1,13 @@
 """Users, cameras and clients for the tests of the Django layer."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.test import Client
 from hypothesis import settings
 
@@ -25,17 +27,26 @@ WEBHOOK_SECRET = "whsec_0123456789abcdef"
 START_NS = 1_700_000_000 * 10**9
 
 
+def forget_rates() -> None:
+    """Forget how many requests and events there were."""
+    event_rates.cache_clear()
+    _throttle.cache_clear()
+    (get_settings().run_dir / "throttle").unlink(missing_ok=True)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_rates() -> None:
     """Users and cameras of different tests have the same keys."""
-    event_rates.cache_clear()
+    forget_rates()
 
 
-@pytest.fixture(autouse=True)
-def fresh_throttle() -> None:
-    """Requests of other tests do not count towards the throttle."""
-    _throttle.cache_clear()
-    (get_settings().run_dir / "throttle").unlink(missing_ok=True)
+@contextmanager
+def undone() -> Iterator[None]:
+    """Undo what the block writes to the database, so that the requests of a loop can share their objects."""
+    forget_rates()
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
@@ -108,6 +119,13 @@ def signed_in(user: User) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
+
+
+@contextmanager
+def staying_signed_in(user: User) -> Iterator[Client]:
+    client = signed_in(user)
+    yield client
+    assert client.get("/api/v1/me").status_code == 200, "one of the requests signed the user out"
 
 
 def with_token(user: User, *scopes: str) -> Client:

@@ -35,7 +35,7 @@ from ninjacam.models import (
     WebhookDelivery,
 )
 from ninjacam.routes import ROUTES as MEDIA_ROUTES
-from tests.unit.conftest import signed_in
+from tests.unit.conftest import staying_signed_in, undone
 
 OPEN = {
     "static/<path:path>": "the same files for everybody",
@@ -264,104 +264,119 @@ def test_all_exceptions_are_real_routes() -> None:
     assert set(OPEN) <= {route.path for route in ROUTES}
 
 
-@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
-def test_operations_reject_anonymous_users(
-    route: Route, method: str, name: str, world: dict[str, Any]
-) -> None:
-    response = ask(Client(), route, method, world)
-    assert response.status_code == 401
-    assert response["Content-Type"] == "application/problem+json"
-    assert response.json()["code"] == "not_authenticated"
+def test_operations_reject_anonymous_users(world: dict[str, Any], subtests: pytest.Subtests) -> None:
     forged = Client(headers={"Authorization": "Bearer nc_abc_" + "0" * 48})
-    assert ask(forged, route, method, world).status_code == 401
+    for route, method, name in OPERATIONS:
+        with subtests.test(name), undone():
+            response = ask(Client(), route, method, world)
+            assert response.status_code == 401
+            assert response["Content-Type"] == "application/problem+json"
+            assert response.json()["code"] == "not_authenticated"
+            assert ask(forged, route, method, world).status_code == 401
 
 
-@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
 def test_operations_show_users_without_a_role_nothing(
-    route: Route, method: str, name: str, world: dict[str, Any], stranger: User
+    world: dict[str, Any], stranger: User, subtests: pytest.Subtests
 ) -> None:
-    response = ask(signed_in(stranger), route, method, world)
-    if name in STRANGER_MAY:
-        assert response.status_code in (200, 201, 204)
-        assert "door" not in response.content.decode()
-    else:
-        assert response.status_code in (403, 404)
-        assert "10.0.0.5" not in response.content.decode()
-    assert Camera.objects.get().name == "Back entrance"
+    with staying_signed_in(stranger) as client:
+        for route, method, name in OPERATIONS:
+            with subtests.test(name), undone():
+                response = ask(client, route, method, world)
+                if name in STRANGER_MAY:
+                    assert response.status_code in (200, 201, 204)
+                    assert "door" not in response.content.decode()
+                else:
+                    assert response.status_code in (403, 404)
+                    assert "10.0.0.5" not in response.content.decode()
+                assert Camera.objects.get().name == "Back entrance"
 
 
-@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
 def test_operations_let_a_viewer_only_view(
-    route: Route, method: str, name: str, world: dict[str, Any], viewer: User
+    world: dict[str, Any], viewer: User, subtests: pytest.Subtests
 ) -> None:
-    response = ask(signed_in(viewer), route, method, world)
-    assert response.status_code in ((200, 201, 204) if name in VIEWER_MAY else (403, 404))
-    assert "10.0.0.5" not in response.content.decode()
-    assert Camera.objects.get().name == "Back entrance"
+    with staying_signed_in(viewer) as client:
+        for route, method, name in OPERATIONS:
+            with subtests.test(name), undone():
+                response = ask(client, route, method, world)
+                assert response.status_code in ((200, 201, 204) if name in VIEWER_MAY else (403, 404))
+                assert "10.0.0.5" not in response.content.decode()
+                assert Camera.objects.get().name == "Back entrance"
 
 
-@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
-def test_operations_serve_an_administrator(
-    route: Route, method: str, name: str, world: dict[str, Any], admin_user: User
-) -> None:
-    changes = name in {
-        "cancel_export",
-        "retry_export",
-        "retry_delivery",
-        "retry_rule_delivery",
-        "revoke_tokens",
-    }
-    is_refused = name.startswith(("probe", "discover")) or name == "create_publish_key"
-    usual = 200 if changes else {"POST": 201, "DELETE": 204}.get(method, 200)
-    expected = 204 if name == "mark_events_seen" else 422 if is_refused else usual
+def expected_status(method: str, name: str) -> int:
+    """Return the status of an administrator's request."""
     if name in OF_DEVICES:
-        expected = 503
+        return 503
     if name in OF_PROCESSORS or name == "get_event_snapshot":
-        expected = 404
-    assert ask(signed_in(admin_user), route, method, world).status_code == expected
+        return 404
+    if name.startswith(("probe", "discover")) or name == "create_publish_key":
+        return 422
+    if name in {"cancel_export", "retry_export", "retry_delivery", "retry_rule_delivery", "revoke_tokens"}:
+        return 200
+    return 204 if name == "mark_events_seen" else {"POST": 201, "DELETE": 204}.get(method, 200)
 
 
-@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_reject_anonymous_users(route: Route, world: dict[str, Any]) -> None:
-    for method in route.methods:
-        response = ask(Client(raise_request_exception=False), route, method, world)
-        assert response.status_code in (302, 401, 403, 404, 405), (method, response.status_code)
-        if response.status_code == 302:
-            assert "login" in response["Location"]
-        assert "door" not in response.content.decode()
-
-
-@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_show_users_without_a_role_nothing(route: Route, world: dict[str, Any], stranger: User) -> None:
-    for method in ("GET", "POST"):
-        response = ask(signed_in(stranger), route, method, world)
-        text = response.content.decode()
-        assert response.status_code < 500
-        assert "Back entrance" not in text and "10.0.0.5" not in text
-        if "<slug:slug>" in route.path:
-            assert response.status_code in (404, 405)
-        if route.path.startswith("admin/"):
-            assert response.status_code in (302, 404)
-    assert Camera.objects.get().name == "Back entrance"
-
-
-@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_show_a_viewer_no_source(route: Route, world: dict[str, Any], viewer: User) -> None:
-    for method in ("GET", "POST"):
-        response = ask(signed_in(viewer), route, method, world)
-        assert response.status_code < 500
-        assert "10.0.0.5" not in response.content.decode()
-    assert Camera.objects.get().name == "Back entrance"
-
-
-@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_show_an_administrator_no_credentials(
-    route: Route, world: dict[str, Any], admin_user: User
+def test_operations_serve_an_administrator(
+    world: dict[str, Any], admin_user: User, subtests: pytest.Subtests
 ) -> None:
-    response = ask(signed_in(admin_user), route, "GET", world)
-    assert response.status_code in (200, 301, 302, 403, 404, 405), response.status_code
-    text = response.content.decode(errors="replace")
-    assert "s3cret-of-the-camera" not in text and "user-of-the-camera" not in text
+    with staying_signed_in(admin_user) as client:
+        for route, method, name in OPERATIONS:
+            with subtests.test(name), undone():
+                assert ask(client, route, method, world).status_code == expected_status(method, name)
+
+
+def test_pages_reject_anonymous_users(world: dict[str, Any], subtests: pytest.Subtests) -> None:
+    for route in PAGES:
+        for method in route.methods:
+            with subtests.test(f"{method} {route.path}"), undone():
+                response = ask(Client(raise_request_exception=False), route, method, world)
+                assert response.status_code in (302, 401, 403, 404, 405)
+                if response.status_code == 302:
+                    assert "login" in response["Location"]
+                assert "door" not in response.content.decode()
+
+
+def test_pages_show_users_without_a_role_nothing(
+    world: dict[str, Any], stranger: User, subtests: pytest.Subtests
+) -> None:
+    with staying_signed_in(stranger) as client:
+        for route in PAGES:
+            with subtests.test(route.path), undone():
+                for method in ("GET", "POST"):
+                    response = ask(client, route, method, world)
+                    text = response.content.decode()
+                    assert response.status_code < 500
+                    assert "Back entrance" not in text and "10.0.0.5" not in text
+                    if "<slug:slug>" in route.path:
+                        assert response.status_code in (404, 405)
+                    if route.path.startswith("admin/"):
+                        assert response.status_code in (302, 404)
+                assert Camera.objects.get().name == "Back entrance"
+
+
+def test_pages_show_a_viewer_no_source(
+    world: dict[str, Any], viewer: User, subtests: pytest.Subtests
+) -> None:
+    with staying_signed_in(viewer) as client:
+        for route in PAGES:
+            with subtests.test(route.path), undone():
+                for method in ("GET", "POST"):
+                    response = ask(client, route, method, world)
+                    assert response.status_code < 500
+                    assert "10.0.0.5" not in response.content.decode()
+                assert Camera.objects.get().name == "Back entrance"
+
+
+def test_pages_show_an_administrator_no_credentials(
+    world: dict[str, Any], admin_user: User, subtests: pytest.Subtests
+) -> None:
+    with staying_signed_in(admin_user) as client:
+        for route in PAGES:
+            with subtests.test(route.path), undone():
+                response = ask(client, route, "GET", world)
+                assert response.status_code in (200, 301, 302, 403, 404, 405)
+                text = response.content.decode(errors="replace")
+                assert "s3cret-of-the-camera" not in text and "user-of-the-camera" not in text
 
 
 @pytest.mark.parametrize("path", [path for path, why in OPEN.items() if "ninjacam.asgi" in why])
