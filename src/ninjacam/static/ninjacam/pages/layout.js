@@ -1,11 +1,14 @@
 // Arranges the cameras of the wall: by dragging, and by buttons for the keyboard. The form sends them in the order of the page.
 
-import { element, fill } from "./dom.js";
+import { askBeforeSubmit, element, fill, hideMissing } from "./dom.js";
 
 const form = element(document, "#layout", HTMLFormElement);
 const list = element(form, ".layout", HTMLOListElement);
 const status = element(form, "[role=status]", HTMLElement);
 let dragged = /** @type {HTMLElement | null} */ (null);
+
+list.querySelectorAll("img").forEach(hideMissing);
+askBeforeSubmit(form);
 
 /** @param {HTMLElement} item */
 function announce(item) {
