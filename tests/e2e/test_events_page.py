@@ -245,3 +245,17 @@ def test_the_bar_does_not_cover_the_card_with_the_focus(product: Product, tab: T
         "document.activeElement.closest('.event').getBoundingClientRect().top]"
     )
     assert top >= covered
+
+
+def test_a_card_shows_the_image_and_the_end_of_its_event_when_they_arrive(product: Product, tab: Tab) -> None:
+    event = create(product, label="Arriving", ongoing=True)
+    tab.navigate(product.url("/events/"))
+    card = f"document.querySelector('[data-event=\"{event}\"]')"
+    tab.until(f"document.readyState === 'complete' && {card}.querySelector('.now') !== null")
+    product.client.request("PATCH", f"{API}/{event}", json_body={"end": datetime.now(UTC).isoformat()})
+    tab.until(f"{card}.querySelector('.now') === null")
+    tab.until(f"{card}.querySelector('.picture img')?.naturalWidth === 640", 40)
+    # An image that was deleted meanwhile is not the browser's sign for a missing one.
+    tab.js(f"{card}.querySelector('img').src = '/api/v1/events/999999/snapshot.jpg'")
+    tab.until(f"!{card}.querySelector('img').hasAttribute('src')")
+    tab.log.clear()  # of the refused image

@@ -32,6 +32,8 @@ from ninjacam.web.views import page, render_page
 PAGE = 48
 """Maximum number of cards: divisible by 2, 3, 4 and 6 columns."""
 MAX_KINDS = 12
+MAX_NAMES = 10
+"""Maximum number of names of users who have seen an event."""
 MAX_DIGITS = 18
 """Of an id, which has 64 bits."""
 BEFORE_NS, AFTER_NS = 2 * 10**9, 3 * 10**9
@@ -265,7 +267,7 @@ def _card(event: Event, names: dict[str, str], seen: list[str], me: str, *, is_p
         clip_url=_clip_url(event) if event.slug else "",
         snapshot_url=reverse("ninjacam-api:get_event_snapshot", args=[event.pk]) if event.snapshot_ns else "",
         seen=me in seen,
-        seen_by=", ".join(seen),
+        seen_by=", ".join(seen[:MAX_NAMES]) + (", …" if len(seen) > MAX_NAMES else ""),
     )
 
 

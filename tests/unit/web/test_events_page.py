@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ninjacam.core.times import to_ns
 from ninjacam.models import Camera, CameraGrant, Event, SeenEvent
-from ninjacam.web.events_page import MAX_KINDS, PAGE
+from ninjacam.web.events_page import MAX_KINDS, MAX_NAMES, PAGE
 from tests.unit.api.test_device import with_role
 
 pytestmark = pytest.mark.django_db
@@ -189,6 +189,22 @@ def test_seen_is_per_user_and_can_be_taken_back(guard: Client, camera: Camera) -
     assert 'class="event"' in page and 'title="Seen by guard"' in page
     guard.post(PATH, {"event": event.pk, "do": "unseen"})
     assert 'class="event"' in html(guard)
+
+
+def test_a_card_names_few_of_many_users(guard: Client, camera: Camera) -> None:
+    event = make(camera)
+    users = User.objects.bulk_create(User(username=f"user-{number:02}") for number in range(MAX_NAMES + 5))
+    SeenEvent.objects.bulk_create(SeenEvent(event=event, user=user) for user in users)
+    page = html(guard)
+    assert f"user-{MAX_NAMES - 1:02}, …" in page and f"user-{MAX_NAMES:02}" not in page
+    SeenEvent.objects.create(event=event, user=User.objects.get(username="guard"))
+    assert 'class="event seen"' in html(guard)
+
+
+def test_the_navigation_marks_the_page(guard: Client) -> None:
+    for path, name in ((PATH, "Events"), ("/", "Cameras")):
+        page = guard.get(path).content.decode()
+        assert re.findall(r'<a href="[^"]*" aria-current="page">(\w+)</a>', page.split("<main")[0]) == [name]
 
 
 def test_several_events_are_protected_and_deleted_by_those_who_may(guard: Client, camera: Camera) -> None:

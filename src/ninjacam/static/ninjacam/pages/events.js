@@ -219,6 +219,7 @@ function refresh(event) {
   if (!image) {
     image = new Image();
     image.alt = "";
+    hideMissing(image);
     card.picture.querySelector(".no-picture")?.replaceWith(image);
   }
   const path = `${document.body.dataset.base ?? "/"}api/v1/events/${card.id}/snapshot.jpg`;
