@@ -50,8 +50,9 @@ export function fill(text, values) {
  * @param {HTMLImageElement} image
  */
 export function hideMissing(image) {
-  const hide = () => image.removeAttribute("src");
+  const hide = () => (image.style.visibility = "hidden");
   image.addEventListener("error", hide);
+  image.addEventListener("load", () => (image.style.visibility = "")); // another address
   if (image.complete && !image.naturalWidth) hide(); // before this script
 }
 

@@ -21,6 +21,11 @@ function itemAt(target) {
   return target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest(".layout > li")) : null;
 }
 
+/** @param {EventTarget | null} target */
+function isStill(target) {
+  return target instanceof Element && target.closest(".still") !== null;
+}
+
 list.addEventListener("click", (event) => {
   const button = /** @type {Element} */ (event.target).closest("[data-move]");
   const item = itemAt(button);
@@ -33,7 +38,7 @@ list.addEventListener("click", (event) => {
 
 list.addEventListener("pointerdown", (event) => {
   // A finger scrolls the page. It uses the buttons.
-  if (event.pointerType === "touch" || event.button !== 0 || !(event.target instanceof HTMLImageElement)) return;
+  if (event.pointerType === "touch" || event.button !== 0 || !isStill(event.target)) return;
   dragged = itemAt(event.target);
   dragged?.classList.add("dragged");
   event.preventDefault();
