@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
@@ -42,12 +42,21 @@ def save_layout(
     cameras = [visible[slug] for slug in dict.fromkeys(slugs) if slug in visible]
     if not cameras:
         raise InvalidError.of("cameras", _("Choose at least one camera."))
+    try:
+        return _save(who, layout, name.strip(), cameras, shared=shared)
+    except IntegrityError as error:  # A second request has saved this name meanwhile.
+        raise InvalidError.of("name", _("You already have a layout of this name.")) from error
+
+
+def _save(
+    who: Principal, layout: WallLayout | None, name: str, cameras: list[int], *, shared: bool
+) -> WallLayout:
     with transaction.atomic():
         if layout is None:
             if WallLayout.objects.filter(owner_id=who.user.pk).count() >= MAX_LAYOUTS:
                 raise QuotaError(_("You have too many layouts. Delete one first."))
             layout = WallLayout(owner_id=who.user.pk)
-        layout.name, layout.cameras, layout.shared = name.strip(), cameras, shared
+        layout.name, layout.cameras, layout.shared = name, cameras, shared
         try:
             layout.full_clean()
         except ValidationError as error:

@@ -1,7 +1,7 @@
 """The page with events as cards: filters, what the user has not seen yet, and changes of several events at once."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -32,6 +32,8 @@ from ninjacam.web.views import page, render_page
 PAGE = 48
 """Maximum number of cards: divisible by 2, 3, 4 and 6 columns."""
 MAX_KINDS = 12
+MAX_NAMES = 10
+"""Maximum number of names of users who have seen an event."""
 MAX_DIGITS = 18
 """Of an id, which has 64 bits."""
 BEFORE_NS, AFTER_NS = 2 * 10**9, 3 * 10**9
@@ -128,14 +130,15 @@ class FilterForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One event. `title`: its label, or its kind in words. `duration_s`: None while it is ongoing, 0 for a moment.
-    `clip_url`: "" if the camera is unknown, as for events of the host. `seen`: by this user.
+    """One event. `title`: its label, or its kind in words. `duration`: minutes and seconds, such as 0:08; "" for a
+    moment and while it is ongoing. `clip_url`: "" if the camera is unknown, as for events of the host. `seen`: by this
+    user.
     """
 
     event: Event
     camera_name: str
     title: str
-    duration_s: int | None
+    duration: str
     page_url: str
     clip_url: str
     snapshot_url: str
@@ -164,16 +167,19 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
     problems += form.problems()
     start_ns, end_ns = form.span_ns()
     wanted = form.cleaned_data.get("camera") or []
-    found = list_events(principal, wanted, start_ns, end_ns, form.conditions(principal))
+    conditions = form.conditions(principal)
+    found = list_events(principal, wanted, start_ns, end_ns, conditions)
+    # The others must remain visible, too, so that the user can change from one to another.
+    of_all_kinds = list_events(principal, wanted, start_ns, end_ns, replace(conditions, kinds=()))
     shown = _paginate(found, request.GET.get("after", ""))
     cards = _cards(principal, shown.items, names)
     context = {
         "form": form,
         "days": [(day, list(of_day)) for day, of_day in groupby(cards, lambda card: card.start.date())],
-        "kinds": _kind_links(request, count_kinds(found)),
+        "kinds": _kind_links(request, form.cleaned_data.get("kind", ""), count_kinds(of_all_kinds)),
         "older": _link(request, after=shown.next) if shown.next else "",
         "is_filtered": any(request.GET.get(name) for name in form.fields),
-        "since": "" if request.GET.get("after") or end_ns < now_ns else _time(now_ns),
+        "since": "" if request.GET.get("after") or end_ns < now_ns or form.is_narrow else _time(now_ns),
         "problems": problems,
         "may_control": _may_control(principal),
         "has_cameras": bool(names) or may_deleted(principal, Role.REPLAY),
@@ -256,12 +262,12 @@ def _card(event: Event, names: dict[str, str], seen: list[str], me: str, *, is_p
         event=event,
         camera_name=names.get(event.slug, event.slug) or _("This server"),
         title=event.label or event.kind.replace("_", " "),
-        duration_s=None if event.end_ns is None else (event.end_ns - event.start_ns) // 10**9,
+        duration=_duration(event),
         page_url=page_url,
         clip_url=_clip_url(event) if event.slug else "",
         snapshot_url=reverse("ninjacam-api:get_event_snapshot", args=[event.pk]) if event.snapshot_ns else "",
         seen=me in seen,
-        seen_by=", ".join(seen),
+        seen_by=", ".join(seen[:MAX_NAMES]) + (", …" if len(seen) > MAX_NAMES else ""),
     )
 
 
@@ -281,9 +287,20 @@ def _time(time_ns: int) -> str:
     return to_datetime(time_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _kind_links(request: HttpRequest, counts: dict[str, int]) -> list[dict[str, object]]:
-    chosen = request.GET.get("kind", "")
-    shown: Iterable[tuple[str, int]] = list(counts.items())[:MAX_KINDS]
+def _duration(event: Event) -> str:
+    seconds = 0 if event.end_ns is None else (event.end_ns - event.start_ns) // 10**9
+    if not seconds:
+        return ""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _kind_links(request: HttpRequest, chosen: str, counts: Mapping[str, int]) -> list[dict[str, object]]:
+    """Return the most frequent kinds, and the chosen one, also without events: its link removes the condition."""
+    shown = list(counts.items())[:MAX_KINDS]
+    if chosen and chosen not in dict(shown):
+        shown.append((chosen, counts.get(chosen, 0)))
     return [
         {
             "name": kind.replace("_", " "),

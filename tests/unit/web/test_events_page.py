@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ninjacam.core.times import to_ns
 from ninjacam.models import Camera, CameraGrant, Event, SeenEvent
-from ninjacam.web.events_page import PAGE
+from ninjacam.web.events_page import MAX_KINDS, MAX_NAMES, PAGE
 from tests.unit.api.test_device import with_role
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +110,46 @@ def test_kinds_are_counted_and_can_be_chosen(guard: Client, camera: Camera) -> N
     ]
     chosen = html(guard, span="day", kind="car")
     assert 'href="?span=day" aria-current="page">car' in chosen
+    assert re.findall(r'class="count">(\d+)', chosen) == ["2", "1"]
+
+
+def test_a_chosen_kind_without_events_can_be_removed(guard: Client, camera: Camera) -> None:
+    make(camera)
+    page = html(guard, span="day", kind="rare_kind")
+    assert ids(page) == [] and 'href="?span=day" aria-current="page">rare kind <span class="count">0' in page
+    for number in range(MAX_KINDS + 1):
+        make(camera, kind=f"kind_{number:02}")
+    last = html(guard, span="day", kind=f"kind_{MAX_KINDS:02}")
+    assert last.count('class="count"') == MAX_KINDS + 1 and len(ids(last)) == 1
+    wrong = html(guard, span="day", kind="x" * 99)
+    assert (
+        ' aria-current="page">' not in wrong.split('class="views kinds"')[1]
+        and len(ids(wrong)) == MAX_KINDS + 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "shown"), [(0, ""), (None, "now"), (8, "0:08"), (300, "5:00"), (4000, "1:06:40")]
+)
+def test_durations_are_minutes_and_seconds(
+    guard: Client, camera: Camera, lasts_s: float | None, shown: str
+) -> None:
+    make(camera, ago_s=5000, lasts_s=lasts_s)
+    page = html(guard)
+    assert re.findall(r'class="badge(?: now)?">([^<]*)<', page) == ([shown] if shown else [])
+
+
+def test_new_events_are_announced_only_where_the_page_can_decide_whether_they_belong(guard: Client) -> None:
+    assert "data-since=" in html(guard) and "data-since=" in html(guard, kind="car", unseen="on")
+    for query in ({"label": "x"}, {"zone": "x"}, {"min_score": "0.5"}, {"color": "red"}, {"after": "1~1"}):
+        assert "data-since=" not in html(guard, **query), query
+
+
+def test_dates_are_in_the_order_of_the_language(guard: Client, camera: Camera) -> None:
+    make(camera, ago_s=3 * 86400)
+    at = timezone.localtime(Event.objects.get().start)
+    page = guard.get(PATH, headers={"Accept-Language": "ko"}).content.decode()
+    assert f"{at.year}년 {at.month}월 {at.day}일 " in page
 
 
 def test_older_events_are_on_the_next_page(guard: Client, camera: Camera) -> None:
@@ -149,6 +189,22 @@ def test_seen_is_per_user_and_can_be_taken_back(guard: Client, camera: Camera) -
     assert 'class="event"' in page and 'title="Seen by guard"' in page
     guard.post(PATH, {"event": event.pk, "do": "unseen"})
     assert 'class="event"' in html(guard)
+
+
+def test_a_card_names_few_of_many_users(guard: Client, camera: Camera) -> None:
+    event = make(camera)
+    users = User.objects.bulk_create(User(username=f"user-{number:02}") for number in range(MAX_NAMES + 5))
+    SeenEvent.objects.bulk_create(SeenEvent(event=event, user=user) for user in users)
+    page = html(guard)
+    assert f"user-{MAX_NAMES - 1:02}, …" in page and f"user-{MAX_NAMES:02}" not in page
+    SeenEvent.objects.create(event=event, user=User.objects.get(username="guard"))
+    assert 'class="event seen"' in html(guard)
+
+
+def test_the_navigation_marks_the_page(guard: Client) -> None:
+    for path, name in ((PATH, "Events"), ("/", "Cameras")):
+        page = guard.get(path).content.decode()
+        assert re.findall(r'<a href="[^"]*" aria-current="page">(\w+)</a>', page.split("<main")[0]) == [name]
 
 
 def test_several_events_are_protected_and_deleted_by_those_who_may(guard: Client, camera: Camera) -> None:

@@ -102,3 +102,19 @@ def test_layouts_are_deleted_and_limited(guard: Client) -> None:
     assert first is not None
     assert guard.post(f"/layouts/{first.pk}/", {"do": "delete"})["Location"] == "/"
     assert save(guard, "More", "gate").status_code == 302
+
+
+def test_a_name_that_another_request_saves_meanwhile_is_refused(
+    guard: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(guard, "Both", "gate")
+    monkeypatch.setattr(WallLayout, "full_clean", lambda self: None)  # It has not seen the other one.
+    refused = save(guard, "Both", "door")
+    assert refused.status_code == 422 and "already have a layout" in refused.content.decode()
+    assert WallLayout.objects.count() == 1
+
+
+def test_a_layout_is_deleted_only_after_a_question(guard: Client) -> None:
+    save(guard, "Both", "gate")
+    page = guard.get(f"/layouts/{WallLayout.objects.get().pk}/").content.decode()
+    assert re.search(r'value="delete"[^>]* data-confirm="[^"]+"', page)

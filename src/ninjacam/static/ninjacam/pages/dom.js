@@ -44,3 +44,25 @@ export function showTexts(list, texts) {
 export function fill(text, values) {
   return (text ?? "").replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
+
+/**
+ * Show the ground instead of the browser's sign for an image that cannot be loaded.
+ * @param {HTMLImageElement} image
+ */
+export function hideMissing(image) {
+  const hide = () => (image.style.visibility = "hidden");
+  image.addEventListener("error", hide);
+  image.addEventListener("load", () => (image.style.visibility = "")); // another address
+  if (image.complete && !image.naturalWidth) hide(); // before this script
+}
+
+/**
+ * Submit with a button that has `data-confirm` only after the user has confirmed it.
+ * @param {HTMLFormElement} form
+ */
+export function askBeforeSubmit(form) {
+  form.addEventListener("submit", (event) => {
+    const question = event.submitter?.dataset.confirm;
+    if (question && !confirm(question)) event.preventDefault();
+  });
+}

@@ -1,7 +1,7 @@
 // The page of events: plays clips in the cards, marks events as seen, keyboard, and new events.
 
-import { callApi } from "./api.js";
-import { element, fill } from "./dom.js";
+import { ApiError, callApi } from "./api.js";
+import { askBeforeSubmit, element, fill, hideMissing } from "./dom.js";
 
 const HOVER_MS = 350; // a pointer that only passes over a card loads no clip
 const MAX_ZOOM = 3;
@@ -19,7 +19,9 @@ class Card {
     this.picture = element(item, ".picture", HTMLElement);
     this.box = element(item, "input[name=event]", HTMLInputElement);
     this.link = item.querySelector("a");
+    this.gone = element(item, ".gone", HTMLElement);
     this.video = /** @type {HTMLVideoElement | null} */ (null);
+    this.marking = Promise.resolve();
     this.zoom();
   }
 
@@ -45,12 +47,18 @@ class Card {
     Card.playing = this;
     const video = document.createElement("video");
     Object.assign(video, { src: clip, muted: true, loop: true, playsInline: true });
-    video.addEventListener("playing", () => video.classList.add("playing"));
-    video.addEventListener("error", () => this.stop());
+    video.addEventListener("playing", () => {
+      video.classList.add("playing");
+      if (!this.seen) this.mark(true);
+    }, { once: true }); // The user may mark it as unseen while it repeats.
+    video.addEventListener("error", () => {
+      if (this.video !== video) return;
+      this.stop();
+      this.gone.hidden = false;
+    });
     this.video = video;
     this.picture.prepend(video);
     video.play().catch(() => {}); // "error" reports a clip that cannot be played
-    if (!this.seen) void this.mark(true);
   }
 
   stop() {
@@ -62,8 +70,13 @@ class Card {
   }
 
   /** @param {boolean} seen */
-  async mark(seen) {
+  mark(seen) {
     this.item.classList.toggle("seen", seen);
+    this.marking = this.marking.then(() => this.send(seen)); // in the order in which the user has decided
+  }
+
+  /** @param {boolean} seen */
+  async send(seen) {
     try {
       await callApi("events/seen", { ids: [this.id], seen });
       showError("");
@@ -94,10 +107,12 @@ function showError(message) {
   place.textContent = message;
 }
 
+const reducesMotion = matchMedia("(prefers-reduced-motion: reduce)");
 for (const card of cards) {
   let timer = 0;
+  card.picture.querySelectorAll("img").forEach(hideMissing);
   card.picture.addEventListener("pointerenter", (event) => {
-    if (event.pointerType === "mouse") timer = window.setTimeout(() => card.play(), HOVER_MS);
+    if (event.pointerType === "mouse" && !reducesMotion.matches) timer = window.setTimeout(() => card.play(), HOVER_MS);
   });
   card.picture.addEventListener("pointerleave", (event) => {
     if (event.pointerType !== "mouse") return;
@@ -111,7 +126,7 @@ for (const card of cards) {
     else card.play();
   });
   card.link?.addEventListener("click", () => {
-    if (!card.seen) void card.mark(true);
+    if (!card.seen) card.mark(true);
   });
 }
 
@@ -129,11 +144,12 @@ document.addEventListener("keydown", (event) => {
   const target = /** @type {Element} */ (event.target);
   const typing = target.closest("input:not([type=checkbox]), select, textarea, summary, button");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.repeat && event.key !== "j" && event.key !== "k") return;
   const card = cardOf(target);
   if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
   else if (event.key === " " && card && target !== card.box) card.video ? card.stop() : card.play();
-  else if (event.key === "s" && card) void card.mark(!card.seen);
+  else if (event.key === "s" && card) card.mark(!card.seen);
   else if (event.key === "x" && card) card.box.checked = !card.box.checked;
   else if (event.key === "Escape") Card.playing?.stop();
   else return;
@@ -146,31 +162,70 @@ const all = /** @type {HTMLInputElement | null} */ (document.getElementById("cho
 all?.addEventListener("change", () => {
   for (const card of cards) card.box.checked = all.checked;
 });
-form?.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.confirm;
-  if (question && !confirm(question)) event.preventDefault();
-});
-for (const field of filters?.querySelectorAll("select, input[type=date], input[name=unseen]") ?? []) {
-  field.addEventListener("change", () => filters?.requestSubmit());
+if (form) askBeforeSubmit(form);
+
+// --- filters ---
+
+// The mouse and the finger apply a choice at once. The keyboard changes a value several times until it is the wanted one:
+// it applies it with Enter or the button.
+let typed = false;
+filters?.addEventListener("keydown", () => (typed = true), true);
+filters?.addEventListener("pointerdown", () => (typed = false), true);
+for (const field of /** @type {Iterable<HTMLInputElement>} */ (
+  filters?.querySelectorAll("select[name=span], input[type=date], input[name=unseen]") ?? []
+)) {
+  field.addEventListener("change", () => {
+    const day = /** @type {HTMLInputElement | null} */ (filters?.querySelector("input[type=date]"));
+    if (day && field.name === "span") day.value = ""; // It would replace the period.
+    if (!typed) filters?.requestSubmit();
+  });
 }
+// A list of choices closes as a menu does.
+const lists = /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll("details.choice"));
+for (const list of lists) {
+  list.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !list.open) return;
+    list.open = false;
+    list.querySelector("summary")?.focus();
+    event.stopPropagation();
+  });
+}
+document.addEventListener("pointerdown", ({ target }) => {
+  for (const list of lists) if (!list.contains(/** @type {Node} */ (target))) list.open = false;
+});
 
 // --- new events ---
 
 const button = /** @type {HTMLButtonElement} */ (document.getElementById("new-events"));
+const MAX_FRESH = 99; // further ones are only a "+"
+const AGAIN_MS = 60_000;
 const fresh = new Set();
 button.addEventListener("click", () => location.assign(location.pathname + location.search));
 
 function showNew() {
   button.hidden = fresh.size === 0;
-  button.textContent = fresh.size === 1 ? (button.dataset.one ?? "") : fill(button.dataset.many, { count: fresh.size });
+  const count = fresh.size > MAX_FRESH ? `${MAX_FRESH}+` : fresh.size;
+  button.textContent = fresh.size === 1 ? (button.dataset.one ?? "") : fill(button.dataset.many, { count });
 }
 
 /** @param {any} event EventOut of the API */
 function refresh(event) {
   const card = cards.find(({ id }) => id === event.id);
-  const image = card?.picture.querySelector("img");
-  // The image was taken again, of a better moment.
-  if (card && image && event.snapshot_at) image.src = `${image.src.split("?")[0]}?at=${encodeURIComponent(event.snapshot_at)}`;
+  if (!card) return;
+  if (event.end) card.item.querySelector(".now")?.remove();
+  if (!event.snapshot_at) return;
+  // The image was taken, or taken again, of a better moment.
+  let image = card.picture.querySelector("img");
+  if (!image) {
+    image = new Image();
+    image.alt = "";
+    hideMissing(image);
+    card.picture.querySelector(".no-picture")?.replaceWith(image);
+  }
+  const path = `${document.body.dataset.base ?? "/"}api/v1/events/${card.id}/snapshot.jpg`;
+  image.src = `${path}?at=${encodeURIComponent(event.snapshot_at)}`;
+  if (event.box) card.item.dataset.box = event.box.join(" ");
+  card.zoom();
 }
 
 /**
@@ -184,27 +239,70 @@ function announce(events) {
     ),
   );
   for (const event of events) {
+    if (fresh.size > MAX_FRESH) break;
     if ((!chosen.size || chosen.has(event.camera)) && !cards.some(({ id }) => id === event.id)) fresh.add(event.id);
   }
   showNew();
 }
 
+/** The stream of new events, while the page is visible: a browser has few connections for all of its tabs. */
+class Stream {
+  /** @param {string} since time of the page, ISO 8601 */
+  constructor(since) {
+    const kind = /** @type {HTMLInputElement | null} */ (filters?.querySelector("input[name=kind]"))?.value;
+    this.since = since;
+    this.query = kind ? `kind=${encodeURIComponent(kind)}` : "";
+    this.source = /** @type {EventSource | null} */ (null);
+    this.timer = 0;
+  }
+
+  follow() {
+    this.close();
+    if (document.visibilityState !== "visible") return;
+    const source = new EventSource(`${document.body.dataset.base ?? "/"}api/v1/events/stream?${this.query}`);
+    this.source = source;
+    source.addEventListener("open", () => this.catchUp().catch(() => {}));
+    source.addEventListener("error", () => {
+      // Refused, for example because the user has too many streams. The browser only repeats lost connections.
+      if (source.readyState === EventSource.CLOSED) this.timer = window.setTimeout(() => this.retry(), AGAIN_MS);
+    });
+    source.addEventListener("begun", ({ data }) => announce([JSON.parse(data)]));
+    for (const name of ["changed", "ended"]) {
+      source.addEventListener(name, ({ data }) => {
+        const event = JSON.parse(data);
+        if (event) refresh(event);
+      });
+    }
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+  }
+
+  async retry() {
+    try {
+      await this.catchUp(); // so that new events appear also where there are no streams
+    } catch (error) {
+      if (error instanceof ApiError && ["not_authenticated", "forbidden"].includes(error.code)) return;
+    }
+    this.follow();
+  }
+
+  /** Announce what has happened since the page was made. */
+  async catchUp() {
+    const sinceMs = Date.parse(this.since);
+    const end = new Date(Math.max(Date.now(), sinceMs) + 60_000).toISOString(); // also where this clock is slow
+    const span = `start=${encodeURIComponent(this.since)}&end=${encodeURIComponent(end)}`;
+    const page = await callApi(`events?limit=100&${span}&${this.query}`);
+    announce(page.items.filter((/** @type {{ start: string }} */ { start }) => Date.parse(start) >= sinceMs));
+  }
+}
+
 const { since } = filters?.dataset ?? {}; // absent where the page does not show the newest events
 if (since) {
-  const kind = /** @type {HTMLInputElement | null} */ (filters?.querySelector("input[name=kind]"))?.value;
-  const query = kind ? `kind=${encodeURIComponent(kind)}` : "";
-  const stream = new EventSource(`${document.body.dataset.base ?? "/"}api/v1/events/stream?${query}`);
-  stream.addEventListener("open", async () => {
-    // What has happened between the page and the stream.
-    const end = encodeURIComponent(new Date(Date.now() + 60_000).toISOString());
-    const page = await callApi(`events?limit=100&start=${encodeURIComponent(since)}&end=${end}&${query}`).catch(() => null);
-    announce((page?.items ?? []).filter((/** @type {{ start: string }} */ { start }) => Date.parse(start) >= Date.parse(since)));
-  });
-  stream.addEventListener("begun", ({ data }) => announce([JSON.parse(data)]));
-  for (const name of ["changed", "ended"]) {
-    stream.addEventListener(name, ({ data }) => {
-      const event = JSON.parse(data);
-      if (event) refresh(event);
-    });
-  }
+  const stream = new Stream(since);
+  document.addEventListener("visibilitychange", () => stream.follow());
+  stream.follow();
 }

@@ -1,11 +1,14 @@
 // Arranges the cameras of the wall: by dragging, and by buttons for the keyboard. The form sends them in the order of the page.
 
-import { element, fill } from "./dom.js";
+import { askBeforeSubmit, element, fill, hideMissing } from "./dom.js";
 
 const form = element(document, "#layout", HTMLFormElement);
 const list = element(form, ".layout", HTMLOListElement);
 const status = element(form, "[role=status]", HTMLElement);
 let dragged = /** @type {HTMLElement | null} */ (null);
+
+list.querySelectorAll("img").forEach(hideMissing);
+askBeforeSubmit(form);
 
 /** @param {HTMLElement} item */
 function announce(item) {
@@ -16,6 +19,11 @@ function announce(item) {
 /** @param {EventTarget | null} target */
 function itemAt(target) {
   return target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest(".layout > li")) : null;
+}
+
+/** @param {EventTarget | null} target */
+function isStill(target) {
+  return target instanceof Element && target.closest(".still") !== null;
 }
 
 list.addEventListener("click", (event) => {
@@ -30,7 +38,7 @@ list.addEventListener("click", (event) => {
 
 list.addEventListener("pointerdown", (event) => {
   // A finger scrolls the page. It uses the buttons.
-  if (event.pointerType === "touch" || event.button !== 0 || !(event.target instanceof HTMLImageElement)) return;
+  if (event.pointerType === "touch" || event.button !== 0 || !isStill(event.target)) return;
   dragged = itemAt(event.target);
   dragged?.classList.add("dragged");
   event.preventDefault();
