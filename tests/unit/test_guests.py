@@ -314,3 +314,32 @@ def test_the_declaration_is_part_of_the_processor(monkeypatch: pytest.MonkeyPatc
     assert [each.replaces_video_for for each in registry] == ["view"]
     with pytest.raises(NinjacamError, match="replaces_video_for"):
         processor(replaces_video_for="replay")(private)  # type: ignore[call-overload]
+
+
+def test_a_guest_does_not_learn_the_processors_of_events_or_the_ready_made_ones(
+    viewer: User, admin_user: User, hidden: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The errors of processors of events may contain what they have read, such as number plates."""
+    hidden.processors = ["motion", "private"]
+    Camera.objects.update(processors=["motion", "private"])
+    plates = {"name": "plates", "cameras": ["*"], "when": "events"}
+    status = Status(engine_running=True, processors=(plates,))
+    for module in ("api.routers.cameras", "api.routers.views", "web.views"):
+        monkeypatch.setattr(f"ninjacam.{module}.read_status", lambda: status)
+    guest, admin = signed_in(viewer), signed_in(admin_user)
+    path = f"{CAMERA}/event-processors"
+    assert guest.get(path).json()["items"] == []
+    assert [each["processor"] for each in admin.get(path).json()["items"]] == ["plates"]
+    assert "plates" not in guest.get("/cameras/door/").content.decode()
+    assert guest.get(CAMERA).json()["processors"] == ["private"]
+    assert admin.get(CAMERA).json()["processors"] == ["motion", "private"]
+
+
+def test_users_who_are_no_guests_find_the_processors_of_events_among_all(
+    viewer: User, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plates = {"name": "plates", "cameras": ["*"], "when": "events"}
+    status = Status(engine_running=True, processors=(plates,))
+    monkeypatch.setattr("ninjacam.api.routers.views.read_status", lambda: status)
+    items = signed_in(viewer).get("/api/v1/processors").json()["items"]
+    assert [(each["name"], each["cameras"]) for each in items] == [("plates", ["door"])]
