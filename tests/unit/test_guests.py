@@ -343,3 +343,15 @@ def test_users_who_are_no_guests_find_the_processors_of_events_among_all(
     monkeypatch.setattr("ninjacam.api.routers.views.read_status", lambda: status)
     items = signed_in(viewer).get("/api/v1/processors").json()["items"]
     assert [(each["name"], each["cameras"]) for each in items] == [("plates", ["door"])]
+
+
+def test_a_viewer_of_a_renamed_camera_does_not_get_the_one_that_takes_its_name(
+    viewer: User, camera: Camera
+) -> None:
+    """An open stream reads the sockets of a name, which may be those of another camera now."""
+    guest = session(viewer)
+    watched = (guest, "view", camera, "")
+    assert recheck([watched]) == [True]
+    rename_camera(OPERATOR, Camera.objects.get(), "door-old")
+    create_camera(OPERATOR, "door", {"url": "rtsp://10.0.0.9/"})
+    assert recheck([watched, (guest, "view", camera, None)]) == [False, False]
