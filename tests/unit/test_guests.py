@@ -5,6 +5,7 @@ What the media routes send them: tests/integration/test_guest_views.py, tests/e2
 
 import ast
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.http import QueryDict
 
 import ninjacam
 from ninjacam import auth
-from ninjacam.actions.cameras import create_camera, rename_camera
+from ninjacam.actions.cameras import create_camera, rename_camera, update_camera
 from ninjacam.actions.guest_views import store_guest_view
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token
@@ -243,7 +244,8 @@ def test_forms_without_the_field_leave_the_view(admin_user: User, hidden: Camera
     form = {"url": hidden.url, "name": "Door", "transport": "tcp", "enabled": "on"}
     assert signed_in(admin_user).post("/cameras/door/edit/", form).status_code == 302
     assert Camera.objects.get().guest_view == "private"
-    assert signed_in(admin_user).post("/cameras/door/edit/", {**form, "guest_view": ""}).status_code == 302
+    form |= {"guest_view": "", "initial-guest_view": "private"}
+    assert signed_in(admin_user).post("/cameras/door/edit/", form).status_code == 302
     assert Camera.objects.get().guest_view == ""
 
 
@@ -355,3 +357,62 @@ def test_a_viewer_of_a_renamed_camera_does_not_get_the_one_that_takes_its_name(
     rename_camera(OPERATOR, Camera.objects.get(), "door-old")
     create_camera(OPERATOR, "door", {"url": "rtsp://10.0.0.9/"})
     assert recheck([watched, (guest, "view", camera, None)]) == [False, False]
+
+
+@pytest.mark.parametrize("change", ["update", "rename"])
+def test_a_change_of_other_fields_does_not_remove_a_view_that_was_set_meanwhile(
+    change: str, camera: Camera
+) -> None:
+    loaded_before = Camera.objects.get()
+    Camera.objects.update(guest_view="private")
+    if change == "update":
+        update_camera(OPERATOR, loaded_before, {"name": "Front door"})
+    else:
+        rename_camera(OPERATOR, loaded_before, "door-2")
+    assert Camera.objects.get().guest_view == "private"
+    update_camera(OPERATOR, Camera.objects.get(), {"guest_view": ""})
+    assert Camera.objects.get().guest_view == ""
+
+
+@pytest.mark.parametrize("page", ["/cameras/door/edit/", "/admin/ninjacam/camera/{pk}/change/"])
+def test_a_page_that_was_opened_before_the_view_was_set_does_not_remove_it(
+    page: str, admin_user: User, camera: Camera
+) -> None:
+    path, client = page.format(pk=camera.pk), signed_in(admin_user)
+    opened = fields_of(client.get(path).content.decode())
+    Camera.objects.update(guest_view="private")
+    assert client.post(path, {**opened, "name": "Front door"}).status_code == 302
+    saved = Camera.objects.get()
+    assert (saved.name, saved.guest_view) == ("Front door", "private")
+    seen = fields_of(client.get(path).content.decode())
+    assert client.post(path, {**seen, "guest_view": ""}).status_code == 302
+    assert Camera.objects.get().guest_view == ""
+
+
+class _Fields(HTMLParser):
+    """What a browser sends for the fields of a page that nobody changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        name = given.get("name", "")
+        if tag == "select":
+            self._select = name
+        elif tag == "option" and self._select and ("selected" in given or self._select not in self.found):
+            self.found[self._select] = given.get("value", "")
+        elif tag == "input" and name and given.get("type") not in ("submit", "file"):
+            is_box = given.get("type") in ("checkbox", "radio")
+            if not is_box or "checked" in given:
+                self.found[name] = given.get("value", "on" if is_box else "")
+
+
+def fields_of(page: str) -> dict[str, str]:
+    parser = _Fields()
+    parser.feed(page)
+    return {
+        name: value for name, value in parser.found.items() if "__prefix__" not in name and name[0] != "_"
+    }
