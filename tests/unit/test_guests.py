@@ -29,7 +29,7 @@ from ninjacam.queries.cameras import get_camera
 from ninjacam.queries.status import Status
 from ninjacam.viewers.auth import LiveAccess
 from ninjacam.viewers.feeds import Pool
-from tests.unit.conftest import signed_in, with_token
+from tests.unit.conftest import make_event, signed_in, with_token
 
 OPERATOR = LocalOperator()
 SOURCE = Path(ninjacam.__file__).parent
@@ -387,6 +387,28 @@ def test_a_page_that_was_opened_before_the_view_was_set_does_not_remove_it(
     seen = fields_of(client.get(path).content.decode())
     assert client.post(path, {**seen, "guest_view": ""}).status_code == 302
     assert Camera.objects.get().guest_view == ""
+
+
+def test_who_may_change_an_event_but_not_replay_learns_nothing_that_was_detected(
+    viewer: User, admin_user: User, hidden: Camera
+) -> None:
+    """Processors of events write what they have read, such as number plates, also into events that guests create."""
+    CameraGrant.objects.create(camera=hidden, user=viewer, role="control")
+    event = make_event(
+        label="12-AB-3", data={"plates": "12-AB-3"}, box=[0.1, 0.1, 0.2, 0.2], score=0.9, color_bits=1
+    )
+    path = f"/api/v1/events/{event.pk}"
+    answer = with_token(viewer).patch(path, {}, content_type="application/json")
+    assert answer.status_code == 200 and "12-AB" not in answer.content.decode()
+    shown = answer.json()
+    assert (shown["id"], shown["camera"], shown["kind"]) == (event.pk, "door", event.kind)
+    assert not any(shown[name] for name in ("label", "data", "box", "score", "colors", "zones", "seen_by"))
+    answer = with_token(viewer).patch(path, {"label": "post"}, content_type="application/json")
+    assert answer.json()["label"] == "post"
+    event.refresh_from_db()
+    assert event.data == {"plates": "12-AB-3"}, "it is only not shown"
+    whole = with_token(admin_user).patch(path, {}, content_type="application/json").json()
+    assert whole["data"] == event.data and whole["box"] and whole["label"] == "post"
 
 
 class _Fields(HTMLParser):
