@@ -163,7 +163,7 @@ def test_a_snapshot_that_has_waited_for_its_turn_shows_the_view_that_was_set_mea
     """Eight of a user are made at once, each for up to five seconds."""
 
     def requested(view: str) -> int:
-        return engine.call(lambda: sum(each.view == view for each in engine.cameras["door"].pixels))
+        return int(engine.call(lambda: sum(each.view == view for each in engine.cameras["door"].pixels)))
 
     set_guest_view(site, "")
     engine.set_state("door", CameraState.CONNECTING)

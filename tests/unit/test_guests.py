@@ -21,7 +21,7 @@ from ninjacam.actions.guest_views import store_guest_view
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator, Principal, principal_from, recheck, shown_view
-from ninjacam.core.errors import ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
+from ninjacam.core.errors import ConfigError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
 from ninjacam.core.processors import ProcessorRegistry, processor
 from ninjacam.hub.request import StreamRequest
 from ninjacam.models import Camera, CameraGrant
@@ -314,6 +314,8 @@ def test_the_declaration_is_part_of_the_processor(monkeypatch: pytest.MonkeyPatc
     def private(frame: Any) -> None: ...
 
     assert [each.replaces_video_for for each in registry] == ["view"]
+    with pytest.raises(ConfigError, match="'raw' is the name of the camera's own video"):
+        processor("raw", replaces_video_for="view")(lambda frame: None)
     with pytest.raises(NinjacamError, match="replaces_video_for"):
         processor(replaces_video_for="replay")(private)  # type: ignore[call-overload]
 
