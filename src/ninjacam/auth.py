@@ -293,6 +293,8 @@ def refresh(principals: Iterable[Principal]) -> dict[Principal, Principal | None
 def recheck(items: Iterable[tuple[Principal, str, Camera, str | None]]) -> list[bool]:
     """Return, for each (principal, role, camera, view), whether it is still permitted. All objects are read again.
 
+    It is not after the camera was renamed: its streams have the new name, and another camera may have the old one.
+
     `view`: the view whose live video is shown; None: there is none. A guest's is not permitted any more if the camera
     now has another view for guests.
     An unsaved camera represents a deleted one with its slug: this requires the role for all cameras, or the role for
@@ -311,12 +313,15 @@ def recheck(items: Iterable[tuple[Principal, str, Camera, str | None]]) -> list[
         if camera.pk is None and present is None:
             answers.append(bool(now and role in _OUTLIVING and now.may_all(f"{role}_camera", role)))
             continue
-        answers.append(now is not None and present is not None and _may_watch(now, role, present, view))
+        has_moved = present is not None and present.slug != camera.slug
+        answers.append(_may_watch(now, role, None if has_moved else present, view))
     return answers
 
 
-def _may_watch(who: Principal, role: str, camera: Camera, view: str | None) -> bool:
-    return who.may(role, camera) and (view is None or shown_view(who, camera, view) == view)
+def _may_watch(who: Principal | None, role: str, camera: Camera | None, view: str | None) -> bool:
+    if who is None or camera is None or not who.may(role, camera):
+        return False
+    return view is None or shown_view(who, camera, view) == view
 
 
 def _still(

@@ -18,8 +18,6 @@ from django.utils.translation import gettext_lazy as _
 
 from ninjacam.core.streams import MAX_NAME_CHARS
 
-RAW_VIEW = "raw"
-"""Name of the camera's own view "" in URLs."""
 MAX_WIDTH_PX = 7680
 MAX_FPS = 240.0
 SLUG = r"[a-z0-9][a-z0-9_-]{0,49}"

@@ -5,13 +5,16 @@ The fake engine records which local streams the server opens. tests/e2e/test_gue
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from ninjacam.core.packets import Codec
+from ninjacam.core.packets import CameraState, Codec
+from ninjacam.hub.request import WIDTHS_PX
+from ninjacam.live.snapshot import AT_ONCE_OF_USER
 from ninjacam.routes import ROUTES, Parameter, Route
 from tests.integration.live_harness import (
     Engine,
@@ -151,4 +154,31 @@ def test_a_stream_ends_when_an_administrator_sets_the_view(
             wait_until(lambda: opened(engine)[1] == 0, timeout_s=10, what="nothing reads them")
             assert viewer.receive_json("error")["code"] == "forbidden"
     finally:
+        set_guest_view(site, HIDDEN)
+
+
+def test_a_snapshot_that_has_waited_for_its_turn_shows_the_view_that_was_set_meanwhile(
+    site: Site, engine: Engine, server: Server
+) -> None:
+    """Eight of a user are made at once, each for up to five seconds."""
+
+    def requested(view: str) -> int:
+        return int(engine.call(lambda: sum(each.view == view for each in engine.cameras["door"].pixels)))
+
+    set_guest_view(site, "")
+    engine.set_state("door", CameraState.CONNECTING)
+    try:
+        with ExitStack() as stack:
+            for width in WIDTHS_PX:
+                path = f"/cam/live/door/snapshot.jpg?width={width}"
+                stack.enter_context(RawStream(server.port, path, site.cookie("viewer")))
+            wait_until(lambda: requested("") == AT_ONCE_OF_USER, timeout_s=10, what="the others wait")
+            with RawStream(server.port, "/cam/live/yard/snapshot.jpg", site.bearer("admin")) as last:
+                assert " 200 " in last.head().splitlines()[0], "all others were authorized before this one"
+            set_guest_view(site, HIDDEN)
+            waiting = len(WIDTHS_PX) - AT_ONCE_OF_USER
+            wait_until(lambda: requested(HIDDEN) == waiting, timeout_s=20, what="the others have their turn")
+            assert requested("") == AT_ONCE_OF_USER
+    finally:
+        engine.set_state("door", CameraState.LIVE)
         set_guest_view(site, HIDDEN)

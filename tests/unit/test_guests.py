@@ -5,6 +5,7 @@ What the media routes send them: tests/integration/test_guest_views.py, tests/e2
 
 import ast
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from django.http import QueryDict
 
 import ninjacam
 from ninjacam import auth
-from ninjacam.actions.cameras import create_camera, rename_camera
+from ninjacam.actions.cameras import create_camera, rename_camera, update_camera
 from ninjacam.actions.guest_views import store_guest_view
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator, Principal, principal_from, recheck, shown_view
-from ninjacam.core.errors import ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
+from ninjacam.core.errors import ConfigError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
 from ninjacam.core.processors import ProcessorRegistry, processor
 from ninjacam.hub.request import StreamRequest
 from ninjacam.models import Camera, CameraGrant
@@ -28,7 +29,7 @@ from ninjacam.queries.cameras import get_camera
 from ninjacam.queries.status import Status
 from ninjacam.viewers.auth import LiveAccess
 from ninjacam.viewers.feeds import Pool
-from tests.unit.conftest import signed_in, with_token
+from tests.unit.conftest import make_event, signed_in, with_token
 
 OPERATOR = LocalOperator()
 SOURCE = Path(ninjacam.__file__).parent
@@ -243,7 +244,8 @@ def test_forms_without_the_field_leave_the_view(admin_user: User, hidden: Camera
     form = {"url": hidden.url, "name": "Door", "transport": "tcp", "enabled": "on"}
     assert signed_in(admin_user).post("/cameras/door/edit/", form).status_code == 302
     assert Camera.objects.get().guest_view == "private"
-    assert signed_in(admin_user).post("/cameras/door/edit/", {**form, "guest_view": ""}).status_code == 302
+    form |= {"guest_view": "", "initial-guest_view": "private"}
+    assert signed_in(admin_user).post("/cameras/door/edit/", form).status_code == 302
     assert Camera.objects.get().guest_view == ""
 
 
@@ -312,5 +314,129 @@ def test_the_declaration_is_part_of_the_processor(monkeypatch: pytest.MonkeyPatc
     def private(frame: Any) -> None: ...
 
     assert [each.replaces_video_for for each in registry] == ["view"]
+    with pytest.raises(ConfigError, match="'raw' is the name of the camera's own video"):
+        processor("raw", replaces_video_for="view")(lambda frame: None)
     with pytest.raises(NinjacamError, match="replaces_video_for"):
         processor(replaces_video_for="replay")(private)  # type: ignore[call-overload]
+
+
+def test_a_guest_does_not_learn_the_processors_of_events_or_the_ready_made_ones(
+    viewer: User, admin_user: User, hidden: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The errors of processors of events may contain what they have read, such as number plates."""
+    hidden.processors = ["motion", "private"]
+    Camera.objects.update(processors=["motion", "private"])
+    plates = {"name": "plates", "cameras": ["*"], "when": "events"}
+    status = Status(engine_running=True, processors=(plates,))
+    for module in ("api.routers.cameras", "api.routers.views", "web.views"):
+        monkeypatch.setattr(f"ninjacam.{module}.read_status", lambda: status)
+    guest, admin = signed_in(viewer), signed_in(admin_user)
+    path = f"{CAMERA}/event-processors"
+    assert guest.get(path).json()["items"] == []
+    assert [each["processor"] for each in admin.get(path).json()["items"]] == ["plates"]
+    assert "plates" not in guest.get("/cameras/door/").content.decode()
+    assert guest.get(CAMERA).json()["processors"] == ["private"]
+    assert admin.get(CAMERA).json()["processors"] == ["motion", "private"]
+
+
+def test_users_who_are_no_guests_find_the_processors_of_events_among_all(
+    viewer: User, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plates = {"name": "plates", "cameras": ["*"], "when": "events"}
+    status = Status(engine_running=True, processors=(plates,))
+    monkeypatch.setattr("ninjacam.api.routers.views.read_status", lambda: status)
+    items = signed_in(viewer).get("/api/v1/processors").json()["items"]
+    assert [(each["name"], each["cameras"]) for each in items] == [("plates", ["door"])]
+
+
+def test_a_viewer_of_a_renamed_camera_does_not_get_the_one_that_takes_its_name(
+    viewer: User, camera: Camera
+) -> None:
+    """An open stream reads the sockets of a name, which may be those of another camera now."""
+    guest = session(viewer)
+    watched = (guest, "view", camera, "")
+    assert recheck([watched]) == [True]
+    rename_camera(OPERATOR, Camera.objects.get(), "door-old")
+    create_camera(OPERATOR, "door", {"url": "rtsp://10.0.0.9/"})
+    assert recheck([watched, (guest, "view", camera, None)]) == [False, False]
+
+
+@pytest.mark.parametrize("change", ["update", "rename"])
+def test_a_change_of_other_fields_does_not_remove_a_view_that_was_set_meanwhile(
+    change: str, camera: Camera
+) -> None:
+    loaded_before = Camera.objects.get()
+    Camera.objects.update(guest_view="private")
+    if change == "update":
+        update_camera(OPERATOR, loaded_before, {"name": "Front door"})
+    else:
+        rename_camera(OPERATOR, loaded_before, "door-2")
+    assert Camera.objects.get().guest_view == "private"
+    update_camera(OPERATOR, Camera.objects.get(), {"guest_view": ""})
+    assert Camera.objects.get().guest_view == ""
+
+
+@pytest.mark.parametrize("page", ["/cameras/door/edit/", "/admin/ninjacam/camera/{pk}/change/"])
+def test_a_page_that_was_opened_before_the_view_was_set_does_not_remove_it(
+    page: str, admin_user: User, camera: Camera
+) -> None:
+    path, client = page.format(pk=camera.pk), signed_in(admin_user)
+    opened = fields_of(client.get(path).content.decode())
+    Camera.objects.update(guest_view="private")
+    assert client.post(path, {**opened, "name": "Front door"}).status_code == 302
+    saved = Camera.objects.get()
+    assert (saved.name, saved.guest_view) == ("Front door", "private")
+    seen = fields_of(client.get(path).content.decode())
+    assert client.post(path, {**seen, "guest_view": ""}).status_code == 302
+    assert Camera.objects.get().guest_view == ""
+
+
+def test_who_may_change_an_event_but_not_replay_learns_nothing_that_was_detected(
+    viewer: User, admin_user: User, hidden: Camera
+) -> None:
+    """Processors of events write what they have read, such as number plates, also into events that guests create."""
+    CameraGrant.objects.create(camera=hidden, user=viewer, role="control")
+    event = make_event(
+        label="12-AB-3", data={"plates": "12-AB-3"}, box=[0.1, 0.1, 0.2, 0.2], score=0.9, color_bits=1
+    )
+    path = f"/api/v1/events/{event.pk}"
+    answer = with_token(viewer).patch(path, {}, content_type="application/json")
+    assert answer.status_code == 200 and "12-AB" not in answer.content.decode()
+    shown = answer.json()
+    assert (shown["id"], shown["camera"], shown["kind"]) == (event.pk, "door", event.kind)
+    assert not any(shown[name] for name in ("label", "data", "box", "score", "colors", "zones", "seen_by"))
+    answer = with_token(viewer).patch(path, {"label": "post"}, content_type="application/json")
+    assert answer.json()["label"] == "post"
+    event.refresh_from_db()
+    assert event.data == {"plates": "12-AB-3"}, "it is only not shown"
+    whole = with_token(admin_user).patch(path, {}, content_type="application/json").json()
+    assert whole["data"] == event.data and whole["box"] and whole["label"] == "post"
+
+
+class _Fields(HTMLParser):
+    """What a browser sends for the fields of a page that nobody changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        name = given.get("name", "")
+        if tag == "select":
+            self._select = name
+        elif tag == "option" and self._select and ("selected" in given or self._select not in self.found):
+            self.found[self._select] = given.get("value", "")
+        elif tag == "input" and name and given.get("type") not in ("submit", "file"):
+            is_box = given.get("type") in ("checkbox", "radio")
+            if not is_box or "checked" in given:
+                self.found[name] = given.get("value", "on" if is_box else "")
+
+
+def fields_of(page: str) -> dict[str, str]:
+    parser = _Fields()
+    parser.feed(page)
+    return {
+        name: value for name, value in parser.found.items() if "__prefix__" not in name and name[0] != "_"
+    }

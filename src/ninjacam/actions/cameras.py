@@ -37,7 +37,7 @@ from ninjacam.models import (
 )
 from ninjacam.models.foreign_keys import lock_for_deletion
 from ninjacam.models.ongoing import end_of_camera
-from ninjacam.queries.cameras import find_camera
+from ninjacam.queries.cameras import find_camera, missing_camera
 from ninjacam.queries.status import read_status
 from ninjacam.queries.streams import find_stream
 from ninjacam.recordings.layout import remove_empty, slug_of
@@ -89,6 +89,11 @@ _PLAIN = (
     "verify_tls",
 )
 _SOURCE = ("url", "username", "password")
+_ALL_BUT_GUEST_VIEW = [
+    field.name
+    for field in Camera._meta.concrete_fields
+    if not field.primary_key and field.name != "guest_view"
+]
 
 
 @audited
@@ -129,7 +134,7 @@ def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
     assign_fields(camera, fields)
     if "guest_view" in fields:
         check_guest_view(camera)
-    _check_and_save(actor, camera)
+    _check_and_save(actor, camera, sets_guest_view="guest_view" in fields)
     record(actor, "camera.update", camera.slug, fields=sorted(fields), url=camera.url)
     return camera
 
@@ -149,7 +154,7 @@ def rename_camera(actor: Actor, camera: Camera, slug: str) -> Camera:
     try:
         with transaction.atomic():
             unknown = not archive.has_left(slug)
-            _check_and_save(actor, camera)
+            _check_and_save(actor, camera, sets_guest_view=False)
             if unknown:
                 _require_no_directory(slug)
     except BaseException as error:
@@ -343,18 +348,35 @@ def check_guest_view(camera: Camera) -> None:
         raise InvalidError.of("guest_view", message % {"name": declared})
 
 
-def _check_and_save(actor: Actor, camera: Camera, roles_of: Collection[str] | None = None) -> None:
+def _check_and_save(
+    actor: Actor,
+    camera: Camera,
+    roles_of: Collection[str] | None = None,
+    *,
+    sets_guest_view: bool = True,
+) -> None:
     """Check and save a camera. `roles_of`: names of its streams besides `main`; None: those in the database.
+    `sets_guest_view`: False: keep the view for guests of the database, which may have been set since the camera was
+    loaded.
 
-    Raises: ConflictError, InvalidError.
+    Raises: ConflictError, InvalidError; NotFoundError: it was deleted since then.
     """
     _check_roles(camera, roles_of)
+    if not sets_guest_view:
+        stored = Camera.objects.filter(pk=camera.pk).values_list("guest_view", flat=True).first()
+        if stored is None:
+            raise missing_camera(camera.slug)
+        camera.guest_view = stored
     # A new camera or name may be one for which the code declares a view for guests.
-    camera.guest_view = camera.guest_view or read_status().view_for_guests(camera.slug)
+    declared = "" if camera.guest_view else read_status().view_for_guests(camera.slug)
+    camera.guest_view = camera.guest_view or declared
     try:
         camera.full_clean()
     except ValidationError as error:
         if any(problem.code == "unique" for problem in error.error_dict.get("slug", [])):
             raise _taken(actor, camera.slug) from error
         raise invalid(error) from error
-    camera.save()
+    if sets_guest_view or declared:
+        camera.save()
+    else:
+        camera.save(update_fields=_ALL_BUT_GUEST_VIEW)

@@ -74,6 +74,11 @@ class CameraAdminForm(CameraModelForm):
             *ROLE_STREAMS,
         ]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "guest_view" in self.fields:  # A page opened long ago must not remove it.
+            self.fields["guest_view"].show_hidden_initial = True
+
     def clean(self) -> dict[str, Any]:
         """Apply the rules of the actions: split the URL, reject the mask, send no password to another host."""
         entered = super().clean() or {}
@@ -89,6 +94,8 @@ class CameraAdminForm(CameraModelForm):
             fields["username"], fields["password"] = entered["username"], entered["password"]
         try:
             assign_fields(draft, fields)
+            if "guest_view" not in self.changed_data:
+                entered["guest_view"] = draft.guest_view
             draft.guest_view = entered["guest_view"]
             check_guest_view(draft)
         except InvalidError as error:

@@ -20,6 +20,7 @@ from ninjacam.core.frames import Frame
 from ninjacam.core.options import OptionsModel, options_model_of, schema_of
 from ninjacam.core.processor_states import load_state, save_state
 from ninjacam.core.ready_made import is_ready_made
+from ninjacam.core.streams import RAW_VIEW
 
 ProcessorFunction: TypeAlias = Callable[..., Any]
 """Called with a Frame and, if it has the parameter `options`, with its options."""
@@ -216,12 +217,16 @@ class ProcessorRegistry:
     def add(self, registration: Registration) -> None:
         """Add a processor. It replaces one of the same module, and a ready-made one.
 
-        Raises: ConfigError: the name is malformed, or another module uses it.
+        Raises: ConfigError: the name is malformed or reserved, or another module uses it.
         """
         if not _NAME.match(registration.name):
             raise ConfigError(
                 f"The processor name {registration.name!r} cannot be used in a URL. Use a-z, 0-9, - and _, "
                 "starting with a letter, at most 50 characters."
+            )
+        if registration.name == RAW_VIEW:
+            raise ConfigError(
+                f"{RAW_VIEW!r} is the name of the camera's own video in URLs. Use another name."
             )
         present = self._by_name.get(registration.name)
         is_taken = present is not None and not is_ready_made(present.module)

@@ -7,6 +7,8 @@ Pure functions. Not here: storage of streams (`ninjacam.models`), and the decisi
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+RAW_VIEW = "raw"
+"""Name of the camera's own view "" in URLs."""
 MAIN = "main"
 """Name of the stream that every camera has: the camera's own URL."""
 MAX_NAME_CHARS = 30

@@ -1,5 +1,7 @@
 """`/live/<slug>/snapshot.jpg`: the current frame, or a problem that explains why there is none."""
 
+import asyncio
+
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
@@ -32,17 +34,20 @@ class SnapshotTurns(Turns):
 
 
 async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
-    """Users take turns, so that one who asks for many does not keep others waiting. Raises: Problem."""
+    """Users take turns, so that one who asks for many does not keep others waiting. Permissions are checked again
+    after a long wait. Raises: Problem."""
     parameters = FrameParameters.parse(auth.query_of(scope))
-    access = await worker.database.run(
-        auth.authorise_live, scope, target, parameters.stream, parameters.width_px, "thumbnail"
-    )
+    asked = (auth.authorise_live, scope, target, parameters.stream, parameters.width_px, "thumbnail")
+    loop = asyncio.get_running_loop()
+    access, checked_s = await worker.database.run(*asked), loop.time()
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
     async with worker.shared(SnapshotTurns).turn(user_of(access.principal)):
         if worker.stop.is_set():
             raise stopping()
+        if loop.time() - checked_s > worker.settings.reauth_s:
+            access = await worker.database.run(*asked)
         await _serve_frame(worker, send, access, parameters)
 
 

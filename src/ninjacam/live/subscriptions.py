@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ninjacam.core.packets import CameraState, Codec, Packet
-from ninjacam.core.streams import MAIN
+from ninjacam.core.streams import MAIN, RAW_VIEW
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.encodings import Encoding, Encodings, Format, Subscriber
 from ninjacam.live.sink import Sink
 from ninjacam.problems import Problem, problem_of
-from ninjacam.routes import MAX_WIDTH_PX, RAW_VIEW, SLUG
+from ninjacam.routes import MAX_WIDTH_PX, SLUG
 from ninjacam.viewers.auth import LiveAccess
 from ninjacam.viewers.feeds import Feed, FeedKey
 from ninjacam.viewers.worker import Worker

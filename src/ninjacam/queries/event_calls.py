@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 
-from ninjacam.auth import Principal
+from ninjacam.auth import Principal, is_guest
 from ninjacam.core.times import to_datetime
 from ninjacam.core.viewer_errors import without_traceback
 from ninjacam.models import CallState, Camera, EventCall, Role
@@ -35,8 +35,11 @@ class EventProcessorReport:
 
 def list_event_processors(who: Principal, camera: Camera, status: Status) -> list[EventProcessorReport]:
     """Return the processors of events of a camera, which `who` may view, by name. Also those that are not loaded at
-    present, if events wait for them.
+    present, if events wait for them. None for a guest: their names and errors show what is read in the camera's own
+    video.
     """
+    if is_guest(who, camera):
+        return []
     entries = {
         str(each["name"]): each
         for each in status.processors_of(camera.slug)

@@ -1,22 +1,42 @@
 """Events of cameras and of the host. Users with the role `replay` for a camera read its events."""
 
 from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from ninjacam.auth import Actor, Principal
+from ninjacam.core.errors import ForbiddenError
 from ninjacam.models import Event, Role, SeenEvent
 from ninjacam.models.event import EventQuerySet
 from ninjacam.permissions import AnyUser
-from ninjacam.queries.cameras import list_recorded_or_all, require_recorded
+from ninjacam.queries.cameras import get_recorded, list_recorded_or_all, require_recorded
 
 
 def get_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
     """Raises: NotFoundError, also if its camera is invisible to the actor; ForbiddenError."""
     event = Event.objects.filter(pk=event_id).first()
     return require_recorded(actor, event, role, _("No event %(id)s.") % {"id": event_id})
+
+
+def may_read(actor: Actor, event: Event) -> bool:
+    """Return whether `actor`, who may change the event, may also read it."""
+    try:
+        get_recorded(actor, event.slug, Role.REPLAY)
+    except ForbiddenError:
+        return False
+    return True
+
+
+def without_findings(event: Event, *, label: str) -> Event:
+    """Return an unsaved copy of an event for users who may change but not read it: without what was detected in the
+    camera's video, also by processors of events. `label`: instead of its own."""
+    shown = copy(event)
+    shown.label, shown.data, shown.zones = label, {}, ""
+    shown.score = shown.track = shown.box = shown.best_ns = shown.snapshot_ns = shown.color_bits = None
+    return shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,14 +46,22 @@ class ViewReport:
     failed_at: datetime | None
 
 
-def processors_shown(who: Principal, camera: Camera, status: Status) -> list[Mapping[str, Any]]:
-    """Return the processors of a camera, which `who` may view, whose views `who` may see. For a guest, this is the one
-    whose view replaces the camera's own video, whether or not the engine reports it."""
-    found = status.views_of(camera.slug)
+def processors_shown(
+    who: Principal, camera: Camera, found: list[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return those of `found`, processors of a camera that `who` may view, which `who` may know. For a guest, this is
+    the one whose view replaces the camera's own video, whether or not it is among them."""
     if not is_guest(who, camera):
         return found
     own = (each for each in found if each["name"] == camera.guest_view)
     return [next(own, {"name": camera.guest_view})]
+
+
+def ready_made_shown(who: Principal, camera: Camera) -> list[str]:
+    """Return the names of the ready-made processors of a camera that `who` may view. A guest learns no others than
+    that of the view that replaces the camera's own video."""
+    names = list(camera.processors or ())
+    return [name for name in names if name == camera.guest_view] if is_guest(who, camera) else names
 
 
 def views_to_choose(who: Principal, camera: Camera, status: Status) -> list[str]:
@@ -81,7 +89,7 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
     reports = status.views.get(camera.slug, {}) if status.engine_running else {}
     views = []
     own = () if is_guest(who, camera) else ({"name": ""},)
-    for processor in (*own, *processors_shown(who, camera, status)):
+    for processor in (*own, *processors_shown(who, camera, status.views_of(camera.slug))):
         report = reports.get(processor["name"], {})
         failed_us = report.get("last_failed_us")
         views.append(
@@ -139,7 +147,7 @@ def list_processors(who: Principal, status: Status) -> list[ProcessorReport]:
     """Return the processors of the cameras that `who` may view; all for a user who may configure all cameras."""
     found: dict[str, list[str]] = {}
     for camera in list_cameras(who):
-        for processor in processors_shown(who, camera, status):
+        for processor in processors_shown(who, camera, status.processors_of(camera.slug)):
             found.setdefault(str(processor["name"]), []).append(camera.slug)
     everything = may_configure_all(who)
     return [

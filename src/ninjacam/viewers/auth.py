@@ -23,11 +23,11 @@ from django.http.cookie import parse_cookie
 from django.utils.http import is_same_domain
 
 from ninjacam.core.errors import NinjacamError, StreamUnavailableError, ViewNotFoundError
-from ninjacam.core.streams import MAIN
+from ninjacam.core.streams import MAIN, RAW_VIEW
 from ninjacam.front_door.messages import Scope, header
 from ninjacam.front_door.mount import Target
 from ninjacam.problems import Problem, no_database, not_authenticated, problem_of
-from ninjacam.routes import RAW_VIEW, SLUG
+from ninjacam.routes import SLUG
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal

@@ -248,7 +248,7 @@ class ViewMaker:
             height=decoded_frame.height,
             load_bgr=decoded_frame.bgr,
             load_gray=decoded_frame.gray,
-            results=_results_before(entry, view_input.preceding),
+            results=_results_before(entry, view_input.preceding, for_guests=self._is_for_guests),
             motion=view_input.motion,
             zones=self._context.shared.zones,
         )
@@ -348,10 +348,16 @@ def _check_shows_image(view: str, result: Result | None) -> None:
         )
 
 
-def _results_before(entry: Registration, preceding: Preceding | None) -> Mapping[str, Result]:
-    """Raises: ProcessorError: its chain is broken, or the processor before it does not work."""
+def _results_before(
+    entry: Registration, preceding: Preceding | None, *, for_guests: bool
+) -> Mapping[str, Result]:
+    """Raises: ProcessorError: its chain is broken, or the processor before it does not work. `for_guests`: without the
+    name and the error of that processor, which has a view of its own.
+    """
     if not entry.after:
         return {}
+    if for_guests and (preceding is None or preceding.error is not None):
+        raise ProcessorError(f"{entry.name}: the processor that it runs after is missing or does not work.")
     if preceding is None:
         raise broken_chain(entry.name, entry.after)
     if preceding.error is not None:

@@ -97,6 +97,7 @@ class CameraForm(forms.Form):
         required=False,
         help_text=Camera._meta.get_field("guest_view").help_text,
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+        show_hidden_initial=True,  # A page opened long ago must not remove it.
     )
     record = forms.ChoiceField(
         label=_("Record"),
@@ -184,7 +185,7 @@ class CameraForm(forms.Form):
                 fields[name] = entered[name]
         if "onvif_url" in self.data:  # A form without this field does not change it.
             fields["onvif_url"] = entered.get("onvif_url", "")
-        if "guest_view" in self.data:
+        if "guest_view" in self.data and "guest_view" in self.changed_data:
             fields["guest_view"] = entered.get("guest_view", "")
         if entered.get("record"):
             fields["record"] = entered["record"]

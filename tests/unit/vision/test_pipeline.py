@@ -1,6 +1,7 @@
 """From packets to views, in the threads of the pipeline: which picture is whose."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 
 from ninjacam import Frame, Result, Text
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import ProcessorError
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.processor_values import SlotKey, Summary, ValueCollector, keep_values_with
 from ninjacam.core.processors import FunctionProcessor, Registration
@@ -23,6 +25,7 @@ from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.testing import stamp
 from ninjacam.testing.clock import FakeClock
+from ninjacam.vision.chains import Preceding
 from ninjacam.vision.context import Shared, Variant, ViewContext
 from ninjacam.vision.pipeline import Pipeline
 from ninjacam.vision.views import ViewInput, ViewMaker
@@ -187,6 +190,7 @@ class Guests:
         self.context.shared.variants = (Variant(StreamRequest("numbers", Codec.MJPEG), Channel(LIVE)),)
         self.context.shared.guest_view = "numbers"
         self.maker = ViewMaker("numbers", self.context)
+        self.preceding: Preceding | None = None
 
     def show(self) -> Any:
         """Return the pixel at the lower right of the image for one frame, which is white."""
@@ -195,7 +199,7 @@ class Guests:
         image.for_thread = lambda _: image
         packet = Packet(Kind.VIDEO, Codec.H264, b"", 0, self.clock.monotonic_ns())
         self.clock.advance(1)
-        self.maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, LIVE))
+        self.maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, LIVE, preceding=self.preceding))
         shown = cv2.imdecode(np.frombuffer(self.published[-1].data, np.uint8), cv2.IMREAD_COLOR)
         assert shown is not None
         return shown[-5, -5].tolist()
@@ -250,6 +254,24 @@ def test_an_error_in_the_view_for_guests_has_no_earlier_image_behind_it(tmp_path
     guests.maker.make(lost)
     shown = cv2.imdecode(np.frombuffer(guests.published[-1].data, np.uint8), cv2.IMREAD_COLOR)
     assert shown is not None and max(shown[-5, -5]) < 50
+
+
+def test_the_view_for_guests_does_not_name_what_failed_before_it(tmp_path: Path) -> None:
+    """Neither the name of that processor, nor its error, which may contain what it has read."""
+    guests = Guests(tmp_path, lambda _: None)
+    entry = guests.context.code.current["numbers"]
+    assert isinstance(entry, Registration)
+    guests.context.code.current = {"numbers": replace(entry, after="plates")}
+    for preceding in (None, Preceding(error=ProcessorError("plates: ValueError: 12-AB-3"))):
+        guests.preceding = preceding
+        assert max(guests.show()) < 50
+        error = guests.maker.health.error
+        assert error is not None and not re.search("plates|12-AB", error.message)
+        guests.clock.advance(1)
+    guests.context.shared.guest_view = "another"
+    guests.show()
+    error = guests.maker.health.error
+    assert error is not None and "12-AB-3" in error.message, "an ordinary view names it"
 
 
 def test_each_failure_of_a_processor_is_counted_and_the_first_one_logged_with_its_traceback(

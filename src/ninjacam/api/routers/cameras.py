@@ -45,6 +45,7 @@ from ninjacam.queries.status import Status as EngineStatus
 from ninjacam.queries.status import read_status
 from ninjacam.queries.streams import list_streams
 from ninjacam.queries.talk import talk_ability
+from ninjacam.queries.views import ready_made_shown
 from ninjacam.routes import ROUTES
 
 router = Router()
@@ -153,7 +154,7 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         record_stream=camera.record_stream,
         live_stream=camera.live_stream,
         detect_stream=camera.detect_stream,
-        processors=camera.processors or [],
+        processors=ready_made_shown(who, camera),
         guest_view=camera.guest_view if may_configure else None,
         thumbnail_stream=camera.thumbnail_stream,
         streams=[stream_out(each) for each in list_streams(who, [camera], status)],

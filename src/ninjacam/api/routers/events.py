@@ -118,7 +118,8 @@ def get_event_snapshot(request: HttpRequest, event_id: int, query: Query[Snapsho
 @router.patch("/{int:event_id}", response=EventOut, operation_id="update_event", summary="Update event")
 def update_event(request: HttpRequest, event_id: int, change: EventPatch) -> EventOut:
     """Needs the role `control`; to protect the event or to end its protection, also `export`. You cannot set the end of
-    an event of the engine."""
+    an event of the engine. Without the role `replay`, the answer has nothing that was detected, and only a label that
+    you have sent."""
     who = principal(request)
     given = change.dict(exclude_unset=True)
     event = actions.update_event(
@@ -128,6 +129,8 @@ def update_event(request: HttpRequest, event_id: int, change: EventPatch) -> Eve
         end_ns=_ns(given.get("end")),
         protected=given.get("protected"),
     )
+    if not events.may_read(who, event):
+        return _event_out(events.without_findings(event, label=given.get("label") or ""), [])
     return _event_out(event, SeenEvent.objects.names([event]).get(event.pk, []))
 
 
