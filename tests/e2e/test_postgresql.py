@@ -151,6 +151,32 @@ def test_two_processes_do_not_exceed_the_e_mails_of_a_rule(tmp_path: Path) -> No
     assert done.stdout.splitlines() == ["waiting 2", "dead 4"], done.stderr
 
 
+FAILURE = """
+import django
+django.setup()
+from ninjacam.core.errors import ProcessorError
+from ninjacam.models import Export
+
+error = ProcessorError("A\\0\\ud800", traceback="\\0\\udfff").as_dict()
+Export.objects.create(slug="door", start_ns=0, end_ns=1, kind="backtest", error=error)
+print(ascii(Export.objects.get().error["message"]))
+"""
+
+
+def test_any_text_of_an_exception_of_user_code_is_stored(tmp_path: Path) -> None:
+    with Postgres() as postgres:
+        environment = {
+            "DATABASE_URL": postgres.url,
+            "NINJACAM_DATA": str(tmp_path / "data"),
+            "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
+        }
+        run_command(["list", "--data", str(tmp_path / "data")], environment)  # Creates the tables.
+        done = subprocess.run(
+            python("-c", FAILURE), env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+        )
+    assert done.stdout == "'A\\ufffd\\ufffd'\n", done.stderr
+
+
 RACE = """
 import sys, threading
 import django
