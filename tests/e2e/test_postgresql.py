@@ -21,6 +21,20 @@ pytestmark = pytest.mark.skipif(bool(postgres_missing()), reason=postgres_missin
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
 
 
+def run_on_postgres(code: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    """Run Python code with the tables of the product in an empty database."""
+    with Postgres() as postgres:
+        environment = {
+            "DATABASE_URL": postgres.url,
+            "NINJACAM_DATA": str(directory / "data"),
+            "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
+        }
+        run_command(["list", "--data", str(directory / "data")], environment)  # Creates the tables.
+        return subprocess.run(
+            python("-c", code), env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+        )
+
+
 def seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
@@ -138,17 +152,68 @@ for state in ("waiting", "dead"):
 
 
 def test_two_processes_do_not_exceed_the_e_mails_of_a_rule(tmp_path: Path) -> None:
-    with Postgres() as postgres:
-        environment = {
-            "DATABASE_URL": postgres.url,
-            "NINJACAM_DATA": str(tmp_path / "data"),
-            "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
-        }
-        run_command(["list", "--data", str(tmp_path / "data")], environment)  # Creates the tables.
-        done = subprocess.run(
-            python("-c", LIMIT), env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
-        )
+    done = run_on_postgres(LIMIT, tmp_path)
     assert done.stdout.splitlines() == ["waiting 2", "dead 4"], done.stderr
+
+
+SNAPSHOT = """
+import threading
+import django
+django.setup()
+from django.db import connections, transaction
+from ninjacam.actions import event_calls
+from ninjacam.models import Camera, Event, EventCall
+from ninjacam.queries.status import Status
+
+processor = {"name": "plates", "cameras": ["*"], "when": "events"}
+status = Status(engine_running=True, is_code_known=True, processors=(processor,))
+event_calls.read_status = lambda: status
+Camera.objects.create(slug="door", name="Door", url="rtsp://192.0.2.1/")
+event = Event.objects.create(slug="door", kind="person", start_ns=1, end_ns=2, snapshot_ns=1)
+event_calls.request_event_calls(event, 1)
+
+
+class Process:
+    def call(self, question, on_wait):
+        return {"result": {"texts": ["old"]}}
+
+
+def call():
+    event_calls.EventCaller(start=Process).tick()
+    connections.close_all()
+
+
+with transaction.atomic():
+    Event.objects.filter(pk=event.pk).update(snapshot_ns=2)
+    other = threading.Thread(target=call, daemon=True)
+    other.start()
+    other.join(2)
+    event_calls.request_event_calls(event, 1)
+other.join(20)
+print(EventCall.objects.get().state, Event.objects.get().data)
+"""
+
+
+def test_a_better_snapshot_and_the_result_of_the_one_before_do_not_deadlock(tmp_path: Path) -> None:
+    done = run_on_postgres(SNAPSHOT, tmp_path)
+    assert done.stdout == "waiting {}\n" and "deadlock" not in done.stderr, done.stderr
+
+
+FAILURE = """
+import django
+django.setup()
+from ninjacam.core.errors import ProcessorError
+from ninjacam.models import Export
+
+error = ProcessorError("A\\0\\ud800", traceback="\\0\\udfff").as_dict()
+Export.objects.create(slug="door", start_ns=0, end_ns=1, kind="backtest", error=error)
+print(ascii(Export.objects.get().error["message"]))
+"""
+
+
+def test_any_text_of_an_exception_of_user_code_is_stored(tmp_path: Path) -> None:
+    done = run_on_postgres(FAILURE, tmp_path)
+    assert done.stdout == "'A\\ufffd\\ufffd'\n", done.stderr
 
 
 RACE = """
@@ -219,16 +284,7 @@ show()
 
 
 def test_rows_that_are_deleted_meanwhile_cost_no_event_and_no_state(tmp_path: Path) -> None:
-    with Postgres() as postgres:
-        environment = {
-            "DATABASE_URL": postgres.url,
-            "NINJACAM_DATA": str(tmp_path / "data"),
-            "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
-        }
-        run_command(["list", "--data", str(tmp_path / "data")], environment)  # Creates the tables.
-        done = subprocess.run(
-            python("-c", RACE), env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
-        )
+    done = run_on_postgres(RACE, tmp_path)
     deleted_before_the_commit, deleted_before_the_delivery, deleted_with_its_state = done.stdout.splitlines()
     assert deleted_before_the_commit == "1 1 0 0 0", done.stderr
     assert deleted_before_the_delivery == "1 2 0 0 0", done.stderr

@@ -13,7 +13,7 @@ import pytest
 
 from ninjacam.actions import event_call_process
 from ninjacam.actions.event_call_process import CallProcess, CallProcessEndedError, CallStoppedError
-from tests.harness.processes import wait_until
+from tests.harness.processes import is_alive, wait_until
 
 CODE = """
 import ctypes, os, re, sys, time
@@ -40,8 +40,11 @@ def act(event, snapshot):
         kept = []
         while True:
             kept.append(bytearray(os.urandom(1 << 20) * 16))
-    if what == "fork" and os.fork() == 0:
-        time.sleep(600)
+    if what == "fork":
+        child = os.fork()
+        if child == 0:
+            time.sleep(600)
+        return {"child": child}
     if what == "write":
         os.write(1, b"not an answer\\n")
     return {"pid": os.getpid(), "nice": os.nice(0), "what": what, "mean": round(float(snapshot.image.mean()))}
@@ -136,11 +139,23 @@ def test_a_killed_process_is_noticed_and_is_no_fault(site: Path, process: CallPr
     assert raised.value.was_killed
 
 
-def test_a_killed_process_whose_child_holds_the_pipe_is_noticed(site: Path, process: CallProcess) -> None:
-    process.call(question(site, "fork"), nothing)
+def test_a_killed_process_whose_child_holds_the_pipe_is_noticed_and_the_child_ends(
+    site: Path, process: CallProcess
+) -> None:
+    child = process.call(question(site, "fork"), nothing)["result"]["child"]
     os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(CallProcessEndedError):
+    with pytest.raises(CallProcessEndedError, match="SIGKILL"):
         process.call(question(site, "a"), nothing)
+    process.close()
+    wait_until(lambda: not is_alive(child), 5, "the end of its child")
+
+
+def test_the_children_of_a_process_that_crashes_end_with_it(site: Path, process: CallProcess) -> None:
+    child = process.call(question(site, "fork"), nothing)["result"]["child"]
+    with pytest.raises(CallProcessEndedError, match="SIGSEGV"):
+        process.call(question(site, "segfault"), nothing)
+    process.close()
+    wait_until(lambda: not is_alive(child), 5, "the end of its child")
 
 
 def test_the_caller_can_stop_during_a_call_that_holds_the_interpreter(

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.interpreter import full_environment, python_command
-from ninjacam.core.limits import kill_session
+from ninjacam.core.limits import has_ended, kill_session
 from ninjacam.core.memory import host_memory_bytes, resident_bytes
 from ninjacam.supervision.crash_record import read_last_words
 
@@ -103,7 +103,7 @@ class CallProcess:
             selector.register(self._popen.stdout, selectors.EVENT_READ)
             while b"\n" not in self._rest:
                 if not selector.select(LOOK_EVERY_S):
-                    if self._popen.poll() is not None:  # Its children may keep the pipe open.
+                    if has_ended(self._popen):  # Its children may keep the pipe open.
                         raise self._ended()
                     return None
                 data = os.read(self._popen.stdout.fileno(), 1 << 16)
@@ -126,8 +126,7 @@ class CallProcess:
             self._popen.send_signal(
                 signal.SIGABRT
             )  # faulthandler writes where it is, whatever holds the interpreter.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(ABORT_S)
+            has_ended(self._popen, ABORT_S)
             raise CallProcessEndedError(
                 f"did not return within {limit_s:g} s, and its process was ended",
                 traceback=read_last_words(self._running_path).traceback,
@@ -136,9 +135,10 @@ class CallProcess:
             raise CallProcessEndedError("took more memory than this host can give, and its process was ended")
 
     def _ended(self) -> CallProcessEndedError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(ABORT_S)
-        status = self._popen.returncode
+        """End the children that user code has started, too."""
+        is_over = has_ended(self._popen, ABORT_S)
+        kill_session(self._popen)
+        status = self._popen.returncode if is_over else None
         was_killed = status in (-signal.SIGKILL, -signal.SIGTERM)
         if status is None:
             how = "has sent an answer that cannot be read, and its process was ended"

@@ -257,10 +257,11 @@ class EventCaller:
         pause_ns = 0 if ended.was_killed and count == 1 else _pause_ns(count)
         error = ProcessorError(f"The processor {call.processor!r} {ended}.", traceback=ended.traceback)
         logger.warning("%s: %s", call.slug, error)
-        until_ns = self._clock.wall_ns() + pause_ns
-        waiting = EventCall.objects.of(*pair).filter(state=CallState.WAITING).exclude(pk=call.pk)
         if pause_ns:
-            waiting.filter(due_ns__lt=until_ns).update(due_ns=until_ns)
+            now_ns = self._clock.wall_ns()
+            # Only those that are due: later times are pauses, or leases of other hosts.
+            due = EventCall.objects.of(*pair).filter(due_ns__lte=now_ns).exclude(pk=call.pk)
+            due.update(due_ns=now_ns + pause_ns)
         self._retry(call, error.as_dict(), pause_ns)
 
     def _retry(self, call: EventCall, error: Mapping[str, Any], pause_ns: int) -> None:
@@ -278,6 +279,8 @@ class EventCaller:
     def _store(self, call: EventCall, result: Any) -> None:
         data = result if isinstance(result, dict) else None
         with transaction.atomic():
+            # Before the call, as a transaction that stores a better snapshot: otherwise the two could deadlock.
+            event = Event.objects.select_for_update().filter(pk=call.event_id).first()
             is_held = self._held(call).update(
                 state=CallState.DONE,
                 due_ns=None,
@@ -285,8 +288,8 @@ class EventCaller:
                 ended_ns=self._clock.wall_ns(),
                 has_result=data is not None,
             )
-            if is_held:
-                store_result(call.event_id, call.processor, data, replaces=call.has_result)
+            if is_held and event is not None:
+                store_result(event, call.processor, data, replaces=call.has_result)
 
 
 def _pause_ns(count: int) -> int:

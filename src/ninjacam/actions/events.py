@@ -142,14 +142,13 @@ def change_event(slug: str, change: EventChange) -> bool:
     return True
 
 
-def store_result(event_id: int, processor: str, result: dict[str, Any] | None, *, replaces: bool) -> None:
-    """Store the result of a processor (`to_event_data`) in the data of an event, under its name. Call it in a
-    transaction.
+def store_result(event: Event, processor: str, result: dict[str, Any] | None, *, replaces: bool) -> None:
+    """Store the result of a processor (`to_event_data`) in the data of an event, under its name. Call it in the
+    transaction that has locked the event.
 
     `replaces`: whether the data has an earlier result of it, which None removes.
     """
-    event = Event.objects.select_for_update().filter(pk=event_id).first()
-    if event is None or (result is None and not replaces):
+    if result is None and not replaces:
         return
     data = {name: value for name, value in event.data.items() if name != processor}
     if result is not None:

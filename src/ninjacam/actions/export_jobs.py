@@ -57,7 +57,7 @@ class WorkerDiedError(NinjacamError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"The process that made this export crashed {MAX_ATTEMPTS} times. "
+            f"The process of this job crashed {MAX_ATTEMPTS} times. "
             "It may need too much memory; try a shorter span."
         )
 
@@ -67,7 +67,7 @@ class StalledError(NinjacamError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The export made no progress for two minutes and was stopped. Check the code of its view."
+            "The job made no progress for two minutes and was stopped. Check the code of its processor."
         )
 
 
@@ -75,9 +75,7 @@ class NoRoomError(NinjacamError):
     code = "disk_full"
 
     def __init__(self) -> None:
-        super().__init__(
-            "The disk has no space for this export. Delete other exports, or free space on the server."
-        )
+        super().__init__("The disk has no space for the result. Delete exports, or free space on the server.")
 
 
 @dataclass(slots=True)

@@ -83,21 +83,22 @@ def _match(
 ) -> tuple[list[tuple[CollectedEvent, CollectedEvent]], list[CollectedEvent], list[CollectedEvent]]:
     """Pair events of the same kind and label that overlap or nearly do, in the order of their start."""
     both, only_before = [], []
-    remaining = sorted(after, key=_start)
+    others = sorted(after, key=_start)
+    is_taken = [False] * len(others)
+    near: list[int] = []  # Of `others`: not all, because a processor may create an event for each frame.
+    begun = 0
     for event in sorted(before, key=_start):
-        found = None
-        for each in remaining:
-            if each.start_ns > _end(event) + SAME_EVENT_NS:
-                break
-            if _is_same(event, each):
-                found = each
-                break
+        while begun < len(others) and others[begun].start_ns <= _end(event) + SAME_EVENT_NS:
+            near.append(begun)
+            begun += 1
+        near = [n for n in near if not is_taken[n] and event.start_ns <= _end(others[n]) + SAME_EVENT_NS]
+        found = next((n for n in near if _is_same(event, others[n])), None)
         if found is None:
             only_before.append(event)
         else:
-            remaining.remove(found)
-            both.append((event, found))
-    return both, only_before, remaining
+            is_taken[found] = True
+            both.append((event, others[found]))
+    return both, only_before, [each for each, taken in zip(others, is_taken, strict=True) if not taken]
 
 
 def _start(event: CollectedEvent) -> int:

@@ -22,6 +22,7 @@ from ninjacam.backtest.runner import BacktestSpec, recorded_length_s, run_backte
 from ninjacam.backtest.video import VideoPart
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import InvalidError, NinjacamError
+from ninjacam.core.json_values import to_plain
 from ninjacam.core.zones import Zone
 from ninjacam.recordings.export import DiskError
 
@@ -121,8 +122,10 @@ def _write(path: Path, comparison: Comparison, zone: ZoneInfo) -> TrialFile:
     facts = comparison.as_dict()
     for name in ("events_only_before", "events_only_after"):
         facts[f"{name}_count"] = len(facts[name])
-        facts[name] = facts[name][:MAX_EVENTS]
-    data = json.dumps({"comparison": facts, "html": html.getvalue()}, separators=(",", ":")).encode()
+        # The data is of any size, as the database does not check it here. The page shows its beginning.
+        facts[name] = [{**each, "data": {}} for each in facts[name][:MAX_EVENTS]]
+    found = {"comparison": facts, "html": to_plain(html.getvalue())}
+    data = json.dumps(found, separators=(",", ":")).encode()
     try:
         with path.open("wb") as file:
             file.write(data)

@@ -53,6 +53,7 @@ contain no credentials: pass URLs through `ninjacam.core.redact` first.
 
 from typing import Any, ClassVar
 
+from ninjacam.core.json_values import to_plain
 from ninjacam.core.texts import origin_of
 
 
@@ -65,7 +66,7 @@ class NinjacamError(Exception):
 
     @property
     def message(self) -> str:
-        return str(self)
+        return to_plain(str(self))
 
     @property
     def text(self) -> str:
@@ -216,7 +217,7 @@ class ProcessorError(NinjacamError):
 
     def __init__(self, message: str, *, traceback: str = "") -> None:
         super().__init__(message)
-        self.traceback = traceback
+        self.traceback = to_plain(traceback)
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "traceback": self.traceback}

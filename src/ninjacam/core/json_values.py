@@ -5,6 +5,12 @@ import re
 from typing import Any
 
 MAX_DEPTH = 8
+_REFUSED = re.compile("[\0\ud800-\udfff]")
+
+
+def to_plain(text: str) -> str:
+    """Return the text with a replacement character for each one that not every database stores."""
+    return _REFUSED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
@@ -14,7 +20,7 @@ def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
     """
     match value:
         case str():
-            return not re.search("[\0\ud800-\udfff]", value)
+            return not _REFUSED.search(value)
         case float():
             return math.isfinite(value)
         case dict():

@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import resource
+import selectors
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -70,6 +71,23 @@ def die_with_named_parent() -> None:
     """Call `die_with_parent` with the process that the first argument `--parent` names. Without it, do nothing."""
     if sys.argv[1:2] == ["--parent"]:
         die_with_parent(int(sys.argv[2]))
+
+
+def has_ended(process: "subprocess.Popen[bytes]", timeout_s: float = 0.0) -> bool:
+    """Return whether a process has ended, after waiting for up to `timeout_s`. Call `kill_session` afterwards.
+
+    Unlike `Popen.poll` and `Popen.wait`, it does not reap the process. Afterwards, its number might be that of another
+    session, so its children could not be killed.
+    """
+    if process.returncode is not None:
+        return True
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            return bool(selector.select(timeout_s))
+    finally:
+        os.close(descriptor)
 
 
 def kill_session(process: "subprocess.Popen[bytes]") -> None:

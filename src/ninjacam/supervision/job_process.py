@@ -16,6 +16,7 @@ from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.interpreter import bare_environment, full_environment
+from ninjacam.core.limits import has_ended, kill_session
 
 Json = dict[str, Any]
 SILENT_S = 120.0
@@ -71,14 +72,14 @@ class JobProcess:
         """Return the outcome; None: the job is running. Never blocks."""
         if self._outcome is not None:
             return self._outcome
-        ended = self._popen.poll() is not None  # Must precede reading, so that no output is missed.
+        ended = has_ended(self._popen)  # Must precede reading, so that no output is missed.
         self._read()
         if not ended:
             if (self._clock.monotonic_ns() - self._heard_ns) / 1e9 > SILENT_S:
                 self.kill()
                 self._outcome = Outcome(hung=True)
             return self._outcome
-        self._release()
+        self.kill()
         result, error = self._last.get("result"), self._last.get("error")
         self._outcome = Outcome(
             result if isinstance(result, dict) else None, error if isinstance(error, dict) else None
@@ -86,10 +87,8 @@ class JobProcess:
         return self._outcome
 
     def kill(self) -> None:
-        """Kill the process at once. Idempotent."""
-        with contextlib.suppress(ProcessLookupError):
-            self._popen.kill()
-        self._popen.wait()
+        """Kill the process at once, and those that user code has started. Idempotent."""
+        kill_session(self._popen)
         self._release()
 
     def _release(self) -> None:

@@ -37,10 +37,12 @@ def edit_options(request: HttpRequest, principal: Principal, slug: str, processo
     options = get_options(principal, slug, processor)
     form = OptionsForm(request.POST or None, options)
     span_form = SpanForm(request.POST if request.POST.get("try") == "times" else None)
-    if request.method == "POST" and ("reset" in request.POST or form.is_valid()):
+    is_trial = "try" in request.POST
+    is_reset = "reset" in request.POST and not is_trial
+    if request.method == "POST" and (is_reset or form.is_valid()):
         try:
-            if "try" not in request.POST:
-                changes = form.reset() if "reset" in request.POST else form.changes()
+            if not is_trial:
+                changes = form.reset() if is_reset else form.changes()
                 if changes:
                     set_options(principal, slug, processor, changes)
                 return redirect("ninjacam:processor-options", slug, processor)

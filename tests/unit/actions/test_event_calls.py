@@ -271,6 +271,24 @@ def test_a_crash_makes_other_events_of_the_processor_wait(
     assert error["traceback"] == "File x" and "SIGSEGV" in error["message"]
 
 
+def test_a_crash_leaves_the_call_of_another_host_alone(
+    camera: Camera, status: Any, clock: FakeClock, caller: EventCaller, process: FakeProcess
+) -> None:
+    first, second = requested(clock), requested(clock)
+    other_process = FakeProcess()
+    other = EventCaller(start=other_process, clock=clock)
+
+    def crash_meanwhile() -> None:
+        clock.advance(1)
+        process.answers = [CallProcessEndedError("ended its process (SIGSEGV)")]
+        assert caller.tick()
+
+    other_process.during = crash_meanwhile
+    assert other.tick()
+    states = dict(EventCall.objects.values_list("event_id", "state"))
+    assert states == {first.pk: CallState.DONE, second.pk: CallState.WAITING}
+
+
 def test_an_exception_is_repeated_and_then_the_call_has_failed(
     camera: Camera, status: Any, clock: FakeClock, caller: EventCaller, process: FakeProcess
 ) -> None:

@@ -242,7 +242,13 @@ def test_the_form_tries_the_entered_options(owner: User, monkeypatch: pytest.Mon
     for wrong, text in (
         ({**times, "span-start": "soon"}, "Enter a valid date/time."),
         ({**times, "span-end": "2026-12-24T00:00"}, "The maximum is 12 hours."),
+        (
+            {**times, "span-start": "0001-01-01T00:00", "span-end": "0001-01-01T01:00"},
+            "There are no recordings",
+        ),
+        ({**times, "span-start": "9999-12-31T00:00", "span-end": "9999-12-31T01:00"}, "in the future"),
         ({"option-low": "80", **times}, "Change an option first"),
+        ({**times, "option-low": "wrong", "reset": "1"}, "Enter a whole number."),
         ({"try": "night"}, "There are no recordings of this span."),
     ):
         shown = client.post(OPTIONS, {**entered, **wrong}).content.decode()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ninjacam.backtest import comparison
 from ninjacam.backtest.comparison import compare
 from ninjacam.backtest.events import CollectedEvent
 from ninjacam.backtest.report import write_report
@@ -150,3 +151,17 @@ def test_the_report_of_a_run_without_calls_is_complete() -> None:
     file = io.StringIO()
     write_report(file, RunResult("people", "gate", "door.mp4", {}), None, UTC)
     assert file.getvalue().endswith("</body></html>\n")
+
+
+def test_a_comparison_of_many_different_events_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+
+    def is_same(*_: object) -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    monkeypatch.setattr(comparison, "_is_same", is_same)
+    many = [event(10 * n) for n in range(1000)]
+    found = compare(result(events=many), result(events=many))
+    assert len(found.only_before) == len(found.only_after) == 1000 and steps <= 3000

@@ -67,6 +67,16 @@ def test_the_file_has_the_comparison_and_a_part_of_a_page(
     )
 
 
+def test_the_file_can_be_displayed_whatever_the_data_of_events_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returns(monkeypatch, result(), result(events=[event(1, data={"text": "A\ud800", "all": "x" * 100_000})]))
+    made = run_trial(spec(tmp_path / "x.part"), lambda _: None)
+    found = json.loads((tmp_path / "x.part").read_bytes())
+    assert "text: A\N{REPLACEMENT CHARACTER}".encode() in found["html"].encode()
+    assert found["comparison"]["events_only_after"][0]["data"] == {} and made.size_bytes < 10_000
+
+
 def test_a_trial_that_takes_too_long_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
 

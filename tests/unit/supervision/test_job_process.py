@@ -75,3 +75,27 @@ def test_a_job_ends_with_its_parent(tmp_path: Path) -> None:
     os.kill(parent, 9)
     os.waitpid(parent, 0)
     wait_until(lambda: not is_alive(pid), 5, "the job's end")
+
+
+FORKS = (
+    "import os, sys, time\nchild = os.fork()\nif child == 0:\n    time.sleep(60)\n"
+    "open({path!r}, 'w').write(f'{{child}} ')\n"
+)
+
+
+@pytest.mark.parametrize("how", ["killed", "crashed", "returned"])
+def test_the_children_of_user_code_end_with_the_job(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "child"
+    rest = {
+        "killed": "time.sleep(60)",
+        "crashed": "os.abort()",
+        "returned": "print('{\"result\": {}}', flush=True)",
+    }
+    process = job(FORKS.format(path=str(path)) + rest[how])
+    wait_until(lambda: path.exists() and path.read_text().endswith(" "), 20, "the job's child")
+    child = int(path.read_text())
+    if how == "killed":
+        process.kill()
+    else:
+        assert ended(process) == Outcome(result={} if how == "returned" else None)
+    wait_until(lambda: not is_alive(child), 5, "the end of its child")
