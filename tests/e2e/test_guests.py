@@ -248,7 +248,7 @@ def test_without_its_code_the_view_stays_and_only_an_administrator_returns_the_v
     assert refused.status == 503 and not snapshot_is_raw(running)
     told = refused.json()["detail"]
     assert "not available" in told and "boxes" not in told
-    with running.ws(GUEST) as socket:
+    with running.ws(GUEST, width=320) as socket:  # Neither this one.
         error = socket.wait_message(lambda each: each.get("op") == "error", 10, after=0)
         assert error["code"] == "stream_unavailable" and not socket.units
     assert running.guest_view() == "private"

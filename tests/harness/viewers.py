@@ -241,7 +241,11 @@ class WsViewer(_Viewer):
             assert not self.ended, f"the viewer ended: {self.ended}"
             return next((message for message in self.messages[seen:] if condition(message)), None)
 
-        return wait_until(found, timeout_s, f"a message over the WebSocket; heard {self.messages[-3:]}")
+        try:
+            return wait_until(found, timeout_s, "a message over the WebSocket")
+        except AssertionError as error:
+            error.add_note(f"The last messages: {self.messages[-3:]}")
+            raise
 
     def wait_state(self, state: str, timeout_s: float, *, after: int | None = None) -> dict[str, Any]:
         return self.wait_message(

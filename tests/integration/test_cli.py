@@ -1,8 +1,10 @@
 """The command `ninjacam` as a process, with its own data directory."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -103,7 +105,11 @@ def test_doctor_names_the_steps_to_fix_a_problem(ninjacam: Ninjacam, tmp_path: P
 
 
 def test_doctor_detects_a_lost_key(ninjacam: Ninjacam, tmp_path: Path) -> None:
-    (tmp_path / "ninjacam.sqlite3").write_bytes((ninjacam.data / "ninjacam.sqlite3").read_bytes())
+    with (
+        closing(sqlite3.connect(ninjacam.data / "ninjacam.sqlite3")) as database,
+        closing(sqlite3.connect(tmp_path / "ninjacam.sqlite3")) as copy,
+    ):
+        database.backup(copy)  # A copy of the file would lack what is still in the write-ahead log.
     done = Ninjacam(tmp_path)("doctor")
     assert done.returncode == 1 and "door: The stored password" in done.stdout
 
