@@ -93,41 +93,38 @@ def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None])
 
 
 def _take_snapshots(stop: threading.Event, on_end: Callable[[], None]) -> None:
-    from django.db import DatabaseError, connections
-
     from ninjacam.actions.snapshots import SnapshotTaker
     from ninjacam.conf import get_settings
 
-    taker = SnapshotTaker(get_settings())
-    was_due = False
-    try:
-        while not stop.wait(0 if was_due else IDLE_EVERY_S):
-            try:
-                was_due = taker.tick()
-            except DatabaseError:  # The thread of the exports logs it.
-                connections.close_all()
-                was_due = False
-    finally:
-        connections.close_all()
-        on_end()  # As in `_work`.
+    _tick_until(stop, SnapshotTaker(get_settings()).tick, on_end)
 
 
 def _call_processors(stop: threading.Event, on_end: Callable[[], None]) -> None:
-    from django.db import DatabaseError, connections
-
     from ninjacam.actions.event_calls import EventCaller
 
     caller = EventCaller(must_stop=stop.is_set)
+    _tick_until(stop, caller.tick, on_end, close=caller.close)
+
+
+def _tick_until(
+    stop: threading.Event,
+    tick: Callable[[], bool],
+    on_end: Callable[[], None],
+    close: Callable[[], None] = lambda: None,
+) -> None:
+    """Call `tick` until `stop`: again at once while it returns True, because something was due. Then `close`."""
+    from django.db import DatabaseError, connections
+
     was_due = False
     try:
         while not stop.wait(0 if was_due else IDLE_EVERY_S):
             try:
-                was_due = caller.tick()
+                was_due = tick()
             except DatabaseError:  # The thread of the exports logs it.
                 connections.close_all()
                 was_due = False
     finally:
-        caller.close()
+        close()
         connections.close_all()
         on_end()  # As in `_work`.
 
