@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, DataError, IntegrityError, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -69,6 +69,13 @@ class StalledError(NinjacamError):
         super().__init__(
             "The job made no progress for two minutes and was stopped. Check the code of its processor."
         )
+
+
+class ResultRefusedError(NinjacamError):
+    code = "result_refused"
+
+    def __init__(self) -> None:
+        super().__init__("The database refused the result of this job. The server's log contains the reason.")
 
 
 class NoRoomError(NinjacamError):
@@ -136,7 +143,7 @@ class ExportJobs:
         """Check running exports and start waiting ones. Call it each second, or more often while `busy`."""
         try:
             for lane in list(self._runs):
-                self._follow(lane)
+                self._follow_or_fail(lane)
             self._look()
             self._clean_sometimes()
             self._away = False
@@ -288,6 +295,18 @@ class ExportJobs:
         else:
             self._settle(run, outcome)
             del self._runs[lane]
+
+    def _follow_or_fail(self, lane: str) -> None:
+        """Check the running exports of a lane. A result that the database refuses must not stop other exports."""
+        try:
+            self._follow(lane)
+        except (DataError, IntegrityError):
+            run = self._runs.pop(lane)
+            logger.exception("export %s: the database refused its result", run.export.pk)
+            run.process.kill()
+            _remove(run.part)
+            _remove(run.path)
+            self._failed(run.export, ResultRefusedError().as_dict())
 
     def _keep(self, lane: str, run: _Run) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -5,17 +5,24 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.models.event import Event
 
+MAX_NAMES = 20
+"""Maximum number of users that are listed for one event."""
+
 
 class SeenEventQuerySet(models.QuerySet["SeenEvent"]):
     def names(self, events: Iterable[Event]) -> dict[int, list[str]]:
-        """Return the names of the users who have seen the events, by the ids of those that anybody has seen."""
+        """Return the names of the first MAX_NAMES users who have seen each event, by its id. Events that no user has
+        seen are left out."""
         found: dict[int, list[str]] = {}
-        rows = self.filter(event__in=[event.pk for event in events]).select_related("user").order_by("pk")
-        for row in rows:
+        rows = self.filter(event__in=[event.pk for event in events]).select_related("user")
+        place = Window(RowNumber(), partition_by=[F("event_id")], order_by="pk")
+        for row in rows.annotate(place=place).filter(place__lte=MAX_NAMES).order_by("pk"):
             found.setdefault(row.event_id, []).append(row.user.get_username())
         return found
 

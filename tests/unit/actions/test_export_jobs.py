@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.utils import timezone
 
 from ninjacam.actions import export_limits
@@ -265,6 +265,25 @@ def test_an_error_is_final_and_leaves_no_file(bench: Bench) -> None:
     export = until(bench.worker(code), make(), "failed")
     assert export.error == {"code": "disk_full", "message": "The disk is full.", "retryable": True}
     assert export.attempts == 1 and bench.names() == []
+
+
+def test_a_result_that_the_database_refuses_fails_only_its_own_export(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, other = make(), make(kind="timelapse", options={"speed": 2, "fps": 10, "width_px": 320})
+    offer = ExportJobs._offer
+
+    def refuse(jobs: ExportJobs, run: Any, result: dict[str, Any]) -> None:
+        if run.export.pk == refused.pk:
+            raise DataError("value out of range")
+        offer(jobs, run, result)
+
+    monkeypatch.setattr(ExportJobs, "_offer", refuse)
+    worker = bench.worker(MAKES)
+    until(worker, other, "done")
+    until(worker, refused, "failed")
+    assert refused.error is not None and refused.error["code"] == "result_refused"
+    assert bench.names() == [other.path(bench.exports).name]
 
 
 def test_a_process_that_dies_is_retried_three_times(bench: Bench) -> None:

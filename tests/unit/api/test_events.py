@@ -358,3 +358,15 @@ def test_events_are_marked_as_seen_for_one_user(guard: Client, camera: Camera, a
         assert mark(guard, **wrong) == 422, wrong
     seen.delete()
     assert not SeenEvent.objects.exists()
+
+
+def test_an_event_lists_the_first_users_who_have_seen_it(
+    guard: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ninjacam.models.seen_event.MAX_NAMES", 2)
+    events = [happened("door", 0), happened("door", 1)]
+    for name in ("anna", "ben", "carl"):
+        user = User.objects.create_user(name)
+        SeenEvent.objects.bulk_create(SeenEvent(event=event, user=user) for event in events)
+    listed = guard.get(f"{EVENTS}?{DAY}").json()["items"]
+    assert [event["seen_by"] for event in listed] == [["anna", "ben"], ["anna", "ben"]]

@@ -114,8 +114,8 @@ class EventOut(Schema):
 
     `snapshot_at`: capture time of the stored image at `events/{id}/snapshot.jpg`; null: there is none yet, or it was
     deleted to make room. `colors`: one to three colors of the object in that image, also after it was deleted; empty if
-    there was no image, no box, or no color, as at night. `seen_by`: names of the users who have marked the event as
-    seen; not in streams of events and webhooks.
+    there was no image, no box, or no color, as at night. `seen_by`: names of the first 20 users who have marked
+    the event as seen; not in streams of events and webhooks.
     """
 
     model_config = example(**_EVENT)
