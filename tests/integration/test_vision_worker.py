@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -298,8 +299,10 @@ def test_a_view_in_h264_starts_with_a_key_frame_and_decodes(clip: Clip, tmp_path
             images: list[Any] = [frame.to_ndarray(format="bgr24") for frame in frames]
             stamps = [stamp.read(image) for image in images]
             assert None not in stamps
-            assert len(set(stamps)) == len(stamps), "no picture twice"
-            assert all(p.captured_ns > 10**18 - 1 for p in packets)
+            # Not `set(stamps)`: the clip repeats, and a busy machine leaves frames out.
+            assert all(one != other for one, other in pairwise(stamps)), "no frame twice"
+            assert all(one.captured_ns < other.captured_ns for one, other in pairwise(packets))
+            assert packets[0].captured_ns > 10**18 - 1
             _ = it
 
     asyncio.run(go())

@@ -37,7 +37,8 @@ from ninjacam.supervision.started import StartedProcess
 logger = logging.getLogger("ninjacam.engine")
 
 READ_EVERY_S = 1.0
-STATUS_EVERY_S = 1.0
+STATUS_EVERY_S = 2.0
+"""Maximum seconds between two status files. A change of a state is written after STATUS_SOON_S."""
 STATUS_SOON_S = 0.1
 
 

@@ -18,7 +18,7 @@ from ninjacam.core.packets import CameraState
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import Camera
 
-STALE_AFTER_S = 5.0
+STALE_AFTER_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)

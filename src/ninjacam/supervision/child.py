@@ -32,7 +32,7 @@ class Child:
 
     `assign(message)`: a coroutine that applies an "assign" command; commands are applied one after the other.
     `status()`: returns additional fields of a report, which always has {"pid", "version", "name", "news"}; `news`:
-    whether a change caused the report before it was due.
+    whether a change caused the report before it was due. `report_every_s`: seconds between two reports.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Child:
     ) -> None:
         self.name = name
         self.stop = Stop()
+        self.report_every_s = REPORT_EVERY_S
         self._orphan_s = orphan_s
         self._assign = assign
         self._status = status
@@ -103,7 +104,7 @@ class Child:
         while True:
             try:
                 # wait_for may swallow a cancellation (Python 3.11).
-                async with asyncio.timeout(until_tick_s(REPORT_EVERY_S, SYSTEM_CLOCK)):
+                async with asyncio.timeout(until_tick_s(self.report_every_s, SYSTEM_CLOCK)):
                     await self._changed.wait()
                 await asyncio.sleep(SOON_S)
             except TimeoutError:

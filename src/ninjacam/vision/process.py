@@ -13,7 +13,7 @@ from ninjacam.core.errors import NinjacamError
 from ninjacam.core.memory import give_back_freed, host_memory_bytes, resident_bytes
 from ninjacam.core.streams import StreamFacts
 from ninjacam.core.zones import Zone
-from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS, Child
+from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS, REPORT_EVERY_S, Child
 from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_record import LEFT_OUT, RunningFile
 from ninjacam.vision.camera import CameraPixels
@@ -23,6 +23,8 @@ logger = logging.getLogger("ninjacam.vision")
 
 LOOK_EVERY_S, IDLE_LOOK_EVERY_S = 0.25, 1.0
 """At the user's files, and at threads that are stuck; the longer one while no camera has a viewer."""
+IDLE_REPORT_EVERY_S = 2.0
+"""Seconds between two reports while no camera has a viewer. A change is reported at once."""
 GIVE_BACK_AFTER_LOOKS = 3
 """The interval without viewers of any camera, once nobody waits for a frame and decoders have ended."""
 LOAD_S = 60.0
@@ -91,6 +93,7 @@ class VisionProcess:
         while True:
             await asyncio.sleep(until_tick_s(IDLE_LOOK_EVERY_S if idle_looks else LOOK_EVERY_S, SYSTEM_CLOCK))
             idle_looks = 0 if any(camera.is_watched for camera in self._cameras.values()) else idle_looks + 1
+            self._child.report_every_s = IDLE_REPORT_EVERY_S if idle_looks else REPORT_EVERY_S
             if idle_looks == GIVE_BACK_AFTER_LOOKS:
                 give_back_freed()
             for camera in self._cameras.values():
