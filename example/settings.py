@@ -10,13 +10,13 @@ DEBUG = True
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 
 INSTALLED_APPS = [
+    "ninjacam",  # Ninjacam, line 1 of 3. First, so that `runserver` is Ninjacam's.
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "ninjacam",  # Ninjacam, line 1 of 3
     "example.workshop",
 ]
 

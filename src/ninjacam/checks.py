@@ -9,6 +9,7 @@ ninjacam.W005  data inside MEDIA_ROOT
 ninjacam.W006  the project has no ASGI application
 ninjacam.W007  asgi.py does not use Ninjacam
 ninjacam.W008  nothing will serve the static files
+ninjacam.W009  `runserver` is that of another app
 """
 
 import importlib.metadata
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.management import get_commands
 
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError
@@ -86,6 +88,7 @@ def _check_project() -> Iterator[CheckMessage]:
             id="ninjacam.W004",
         )
     yield from _check_application()
+    yield from _check_runserver()
     if not settings.DEBUG and not settings.STATIC_ROOT and not _serves_static_files():
         yield Warning(
             "DEBUG is off and STATIC_ROOT is not set, so Ninjacam's pages will have no styles and scripts.",
@@ -115,6 +118,17 @@ def _serves_static_files() -> bool:
     """Return whether STATIC_URL points to another host or to a view of the project."""
     parts = urlsplit(settings.STATIC_URL or "")
     return bool(parts.netloc) or leads_somewhere(parts.path + "ninjacam/pages/pages.css")
+
+
+def _check_runserver() -> Iterator[CheckMessage]:
+    owner = get_commands().get("runserver")
+    name = owner.name if isinstance(owner, AppConfig) else str(owner)
+    if settings.DEBUG and name not in ("ninjacam", "django.core"):
+        yield Warning(
+            f"`manage.py runserver` is that of {name!r}, which does not run the engine, so it shows no cameras.",
+            hint=f"Put 'ninjacam' before {name!r} in INSTALLED_APPS, or use `manage.py ninjacam_serve`.",
+            id="ninjacam.W009",
+        )
 
 
 def _mentions_ninjacam(module: str) -> bool:

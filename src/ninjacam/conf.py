@@ -27,7 +27,7 @@ OWN_CERTIFICATE = "tls.pem"
 
 
 def _default_workers() -> int:
-    return max(1, min(4, (os.cpu_count() or 2) - 1))
+    return min(4, os.cpu_count() or 2)
 
 
 @dataclass(frozen=True, slots=True)

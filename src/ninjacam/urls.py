@@ -24,8 +24,8 @@ def not_wrapped(request: HttpRequest, **_kwargs: object) -> HttpResponse:
         )
     else:
         detail = _(
-            "This server cannot stream, because it uses WSGI, as `runserver` does. "
-            "Start `python manage.py ninjacam_serve`, or any ASGI server, instead."
+            "This server cannot stream, because it uses WSGI. Put “ninjacam” first in INSTALLED_APPS, so that "
+            "`runserver` can, or start `python manage.py ninjacam_serve` or any ASGI server instead."
         )
     return problem_response(Problem(503, "not_wrapped", detail))
 

@@ -1,8 +1,10 @@
 """Runs the code blocks of README.md with only addresses, ports and directories replaced."""
 
+import json
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from tests.harness.cameras import FakeCamera
 from tests.harness.chrome import CHROMIUM, Browser
 from tests.harness.newcomer import Newcomer
-from tests.harness.processes import ROOT, wait_until
+from tests.harness.processes import ROOT, is_alive, wait_until
 from tests.harness.readme import blocks
 
 
@@ -44,26 +46,70 @@ def make_project(newcomer: Newcomer) -> Path:
 def test_three_lines_are_enough_in_a_new_project(newcomer: Newcomer) -> None:
     site = make_project(newcomer)
     _, commands, own_server = blocks("In your project: three lines")[:3]
-    with newcomer.start(commands.lines[-1], site, options=f"--port {newcomer.port} --workers 1") as serve:
+    with newcomer.start(commands.lines[-1], site, options=f"127.0.0.1:{newcomer.port}") as runserver:
+        client = newcomer.login("/cam", runserver)
+        newcomer.require_live(client, "/cam", runserver)
+        engine = read_pid(site)
+        (site / "mysite" / "urls.py").touch()
+        reloaded = wait_until(lambda: runserver.output.count("Quit the server") == 2, 30, "the reload")
+        assert reloaded and read_pid(site) == engine, "the engine continues"
+        newcomer.require_live(client, "/cam", runserver)
+        runserver.signal(signal.SIGTERM)
+        assert runserver.wait() == 0, runserver.tail()
+        assert "Traceback" not in runserver.output, runserver.output
+        assert not is_alive(engine)
+    with newcomer.start(
+        "python manage.py ninjacam_serve", site, options=f"--port {newcomer.port} --workers 1"
+    ) as serve:
         newcomer.require_live(newcomer.login("/cam", serve), "/cam", serve)
         serve.signal(signal.SIGTERM)
         assert serve.wait() == 0, serve.tail()
-    engine, server = own_server.lines
+    engine_line, server = own_server.lines
     with (
-        newcomer.start(engine, site) as running,
+        newcomer.start(engine_line, site) as running,
         newcomer.start(server, site, options=f"--bind 127.0.0.1:{newcomer.port}") as gunicorn,
     ):
         newcomer.require_live(newcomer.login("/cam", running, gunicorn), "/cam", running, gunicorn)
         assert "Traceback" not in running.output + gunicorn.output, running.output + gunicorn.output
 
 
+def read_pid(site: Path) -> int:
+    """Return the process of the engine."""
+    return int(json.loads((site / "ninjacam_data" / "run" / "status.json").read_text())["engine_pid"])
+
+
+def test_runserver_and_its_engine_end_with_a_killed_parent(newcomer: Newcomer) -> None:
+    site = make_project(newcomer)
+    with newcomer.start(f"python manage.py runserver 127.0.0.1:{newcomer.port}", site) as runserver:
+        newcomer.login("/cam", runserver)
+        engine = wait_until(
+            lambda: (site / "ninjacam_data/run/status.json").exists() and read_pid(site), 30, "it"
+        )
+        runserver.signal(signal.SIGKILL)
+        wait_until(lambda: not is_alive(engine), 20, "the end of the engine")
+        wait_until(lambda: is_free(newcomer.port), 20, "the end of the server")
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.chromium
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
-def test_under_runserver_the_page_names_the_missing_step(newcomer: Newcomer, chromium: Browser) -> None:
+def test_under_djangos_runserver_the_page_names_the_missing_step(
+    newcomer: Newcomer, chromium: Browser
+) -> None:
     site = make_project(newcomer)
+    settings = site / "mysite" / "settings.py"
+    settings.write_text(settings.read_text() + "\nINSTALLED_APPS = [*INSTALLED_APPS[1:], 'ninjacam']\n")
     line = f"python manage.py runserver --noreload 127.0.0.1:{newcomer.port}"
     with newcomer.start(line, site) as server, chromium.tab() as tab:
         client = newcomer.login("/cam", server)
+        assert "ninjacam.W009" in server.output, server.output
         for name, value in client.cookie_pairs():
             tab.set_cookie(name, value, newcomer.base)
         tab.navigate(f"{newcomer.base}/cam/")

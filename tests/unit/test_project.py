@@ -57,6 +57,20 @@ def test_unserved_static_files_are_reported(settings: Any) -> None:
     assert "ninjacam.W008" not in problems()
 
 
+def test_the_runserver_of_another_app_is_reported(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DEBUG = True
+    for owner, is_reported in (
+        ("ninjacam", False),
+        ("django.core", False),
+        ("django.contrib.staticfiles", True),
+        ("daphne", True),
+    ):
+        monkeypatch.setattr("ninjacam.checks.get_commands", lambda owner=owner: {"runserver": owner})
+        assert ("ninjacam.W009" in problems()) is is_reported, owner
+    settings.DEBUG = False
+    assert "ninjacam.W009" not in problems()
+
+
 def test_a_wsgi_server_is_distinguished_from_a_missing_line() -> None:
     answer = not_wrapped(RequestFactory().get("/live/ws"))
     assert answer.status_code == 503

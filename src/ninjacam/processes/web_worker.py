@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from types import FrameType
 from typing import Any
@@ -21,13 +22,14 @@ from django.utils.module_loading import import_string
 from uvicorn.server import ServerState
 
 from ninjacam.asgi import get_application
+from ninjacam.asgi.application import LiveApplication
 from ninjacam.conf import get_settings
 from ninjacam.core.limits import keep_files_private
 from ninjacam.core.server_certificate import ServerCertificate
 from ninjacam.project import application_path
 
 
-def make_config(application: Any, *, log_level: str = "warning") -> uvicorn.Config:
+def make_config(application: Any, *, log_level: str = "warning", access_log: bool = False) -> uvicorn.Config:
     """Return uvicorn's configuration for Ninjacam: no permessage-deflate (50 times the CPU per frame), a bounded
     shutdown."""
     return uvicorn.Config(
@@ -39,23 +41,27 @@ def make_config(application: Any, *, log_level: str = "warning") -> uvicorn.Conf
         lifespan="on",
         timeout_graceful_shutdown=2,
         timeout_keep_alive=20,
-        access_log=False,
+        access_log=access_log,
         server_header=False,
         log_level=log_level,
         forwarded_allow_ips=os.environ.get("NINJACAM_FORWARDED_ALLOW_IPS", "127.0.0.1"),
     )
 
 
-def load_application() -> Any:
+def load_application(*, serve_static: bool = True) -> Any:
     """Return the project's ASGI application, wrapped by Ninjacam unless the project's asgi.py does so.
 
-    Only Django's own handler is wrapped: any other application may already contain ours.
+    Only Django's own handler is wrapped: any other application may already contain ours. `serve_static`: whether it
+    serves static files with DEBUG, if it is wrapped here.
 
     Raises: ImportError: the setting ASGI_APPLICATION cannot be imported.
     """
     path = application_path()
-    application = import_string(path) if path else get_asgi_application()
-    return get_application(application) if isinstance(application, ASGIHandler) else application
+    application: Any = import_string(path) if path else get_asgi_application()
+    if not isinstance(application, ASGIHandler):
+        return application
+    wrap: Callable[[Any], LiveApplication] = get_application if serve_static else LiveApplication
+    return wrap(application)
 
 
 class DatedState(ServerState):

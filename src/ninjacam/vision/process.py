@@ -92,8 +92,9 @@ class VisionProcess:
         idle_looks = 0
         while True:
             await asyncio.sleep(until_tick_s(IDLE_LOOK_EVERY_S if idle_looks else LOOK_EVERY_S, SYSTEM_CLOCK))
-            idle_looks = 0 if any(camera.is_watched for camera in self._cameras.values()) else idle_looks + 1
-            self._child.report_every_s = IDLE_REPORT_EVERY_S if idle_looks else REPORT_EVERY_S
+            is_watched = any(camera.is_watched for camera in self._cameras.values())
+            idle_looks = 0 if is_watched else idle_looks + 1
+            self._child.report_every_s = (IDLE_REPORT_EVERY_S, REPORT_EVERY_S)[is_watched]
             if idle_looks == GIVE_BACK_AFTER_LOOKS:
                 give_back_freed()
             for camera in self._cameras.values():

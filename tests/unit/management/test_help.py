@@ -8,7 +8,8 @@ from django.core.management import load_command_class
 
 from ninjacam.management import commands
 
-NAMES = sorted(each.name for each in pkgutil.iter_modules(commands.__path__))
+NAMES = sorted(each.name for each in pkgutil.iter_modules(commands.__path__) if each.name != "runserver")
+"""All but that of Django."""
 OF_DJANGO = (
     "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color",
     "--skip-checks",

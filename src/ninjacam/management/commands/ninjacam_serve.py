@@ -57,27 +57,31 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def engine_runs(run_dir: Path) -> bool:
+    """Return whether an engine runs in this run directory, which must exist or be creatable."""
+    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(run_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)  # Closing it also releases the lock.
+    return False
+
+
 def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
     """Wait until no engine runs. An engine whose parent was killed takes seconds to end.
 
     Raises: CommandError: one is still running.
     """
     deadline_s = time.monotonic() + patience_s
-    descriptor = os.open(run_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as exc:
-                if time.monotonic() > deadline_s:
-                    raise CommandError(
-                        f"Ninjacam already runs in {run_dir.parent}. Stop it first, or choose another --data."
-                    ) from exc
-                time.sleep(0.1)
-            else:
-                return
-    finally:
-        os.close(descriptor)  # Closing it also releases the lock.
+    while engine_runs(run_dir):
+        if time.monotonic() > deadline_s:
+            raise CommandError(
+                f"Ninjacam already runs in {run_dir.parent}. Stop it first, or choose another --data."
+            )
+        time.sleep(0.1)
 
 
 def prepare_engine() -> Callable[[], None]:
