@@ -5,14 +5,16 @@ debugging protocol gives what it has received to the service worker.
 """
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.http import HttpClient
 from tests.harness.processes import wait_until
 from tests.harness.push_service import Phone, PushService
-from tests.harness.server import Product
+from tests.harness.server import ADMIN, PASSWORD, Product
 
 pytestmark = [
     pytest.mark.chromium,
@@ -46,11 +48,22 @@ def product(tmp_path_factory: pytest.TempPathFactory, service: PushService) -> I
         yield product
 
 
+def log_in(product: Product) -> HttpClient:
+    """Return a client whose paths are below the prefix."""
+    client = HttpClient(product.base + "/cam")
+    hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', client.get("/login/").text)
+    assert hidden
+    form = {"username": ADMIN, "password": PASSWORD, "csrfmiddlewaretoken": hidden[1]}
+    answer = client.post("/login/", form=form, headers={"Referer": client.base + "/login/"})
+    assert answer.status == 200 and not answer.url.endswith("/login/"), answer.text
+    return client
+
+
 @pytest.fixture
 def tab(chromium: Browser, product: Product) -> Iterator[Tab]:
     with chromium.tab() as tab:
         # Cookies are below the prefix.
-        for name, value in product.login().cookie_pairs():
+        for name, value in log_in(product).cookie_pairs():
             tab.call("Network.setCookie", name=name, value=value, url=product.base + "/cam/", path="/cam/")
         tab.call("Browser.grantPermissions", origin=product.base, permissions=["notifications"])
         yield tab
@@ -128,7 +141,7 @@ def test_a_user_turns_notifications_on_receives_one_and_logs_out(
     assert tab.js(SHOWN) == [] and tab.js("localStorage.length") == 0
     happened = len(phone.received)
     product.client.post("/cam/api/v1/events", json_body={"camera": "door", "kind": "car", "record": False})
-    answer = product.login().get("/cam/api/v1/notifications").json()
+    answer = log_in(product).get("/api/v1/notifications").json()
     assert answer["browsers"] == [] and len(phone.received) == happened
 
 

@@ -29,7 +29,11 @@ class Command(NinjacamCommand):
             for webhook in webhooks:
                 webhook.credentials = reseal(webhook.credentials)
             Webhook.objects.bulk_update(webhooks, ["credentials"])
-            for row in (*PushSubscription.objects.all(), *VapidKey._default_manager.all()):
+            rows: list[PushSubscription | VapidKey] = [
+                *PushSubscription.objects.all(),
+                *VapidKey.objects.all(),
+            ]
+            for row in rows:
                 row.credentials = reseal(row.credentials)
                 row.save(update_fields=["credentials"])
         self.stdout.write(f"Encrypted the credentials of {len(cameras)} cameras.")
