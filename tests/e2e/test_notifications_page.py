@@ -4,12 +4,20 @@ Chromium subscribes only at Google's push service. The subscription is therefore
 debugging protocol gives what it has received to the service worker.
 """
 
+import contextlib
 import json
 import re
+import sqlite3
+import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from websockets.sync.client import connect
 
+from ninjacam.models.snapshot import PER_DIRECTORY
 from tests.harness.chrome import CHROMIUM, Browser, Tab
 from tests.harness.http import HttpClient
 from tests.harness.processes import wait_until
@@ -100,8 +108,31 @@ def deliver(tab: Tab, product: Product, text: str) -> None:
     tab.call("ServiceWorker.disable")
 
 
+def store_snapshot(product: Product) -> int:
+    """Give the newest event a snapshot, as if its camera recorded."""
+    with (
+        contextlib.closing(sqlite3.connect(product.data / "ninjacam.sqlite3", timeout=20)) as database,
+        database,
+    ):
+        (event,) = database.execute("SELECT max(id) FROM ninjacam_event WHERE slug = 'door'").fetchone()
+        database.execute("UPDATE ninjacam_event SET snapshot_ns = start_ns WHERE id = ?", [event])
+    path = product.data / "snapshots" / str(event // PER_DIRECTORY) / f"{event}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".jpg", np.zeros((36, 64, 3), np.uint8))[1].tobytes())
+    return int(event)
+
+
+def in_worker(chromium: Browser, product: Product, expression: str) -> Any:
+    """Return the value of an expression in the service worker."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{chromium._port}/json/list") as response:
+        targets = json.load(response)
+    (found,) = (each for each in targets if each["type"] == "service_worker" and product.base in each["url"])
+    with connect(found["webSocketDebuggerUrl"]) as socket:
+        return Tab(found["id"], socket).js(expression)
+
+
 def test_a_user_turns_notifications_on_receives_one_and_logs_out(
-    product: Product, service: PushService, tab: Tab
+    product: Product, service: PushService, chromium: Browser, tab: Tab
 ) -> None:
     phone = service.phone()
     replace_push_manager(tab, phone)
@@ -128,6 +159,29 @@ def test_a_user_turns_notifications_on_receives_one_and_logs_out(
     tab.until(f"({SHOWN}).then(found => found.length === 2)")
     assert {each["title"] for each in tab.js(SHOWN)} == {"door", "Gate watch"}
 
+    # The image is requested with the session.
+    event = store_snapshot(product)
+    path = f"api/v1/events/{event}/snapshot.jpg"
+    assert in_worker(chromium, product, f"image('{path}')").startswith("data:image/jpeg;base64,/9j/")
+    assert in_worker(chromium, product, "image('api/v1/events/999999/snapshot.jpg')") is None
+
+    # The buttons of a notification.
+    clicked = (
+        "(async () => { const [shown] = await registration.getNotifications({tag: 'door/person'});"
+        "self.dispatchEvent(new NotificationEvent('notificationclick', {notification: shown, action: 'mute'})); })()"
+    )
+    in_worker(chromium, product, clicked)
+    wait_until(
+        lambda: product.client.get("/cam/api/v1/notifications").json()["muted"],
+        10,
+        "the mute",
+        processes=[product],
+    )
+    tab.until(f"({SHOWN}).then(found => found.length === 1)")
+    paths = ["below('cameras/door/')", "below('https://example.org/')", "below('/admin/')", "below('../x')"]
+    base = product.url("/cam/")
+    assert in_worker(chromium, product, f"[{', '.join(paths)}]") == [base + "cameras/door/", base, base, base]
+
     # The worker keeps the page without a server, and nothing of the user.
     kept = tab.js(
         "(async () => { const names = await caches.keys(); const cache = await caches.open(names[0]);"
@@ -139,6 +193,7 @@ def test_a_user_turns_notifications_on_receives_one_and_logs_out(
     tab.js("document.querySelector('form.logout button').click()")
     tab.until("location.pathname === '/cam/login/' && document.readyState === 'complete'")
     assert tab.js(SHOWN) == [] and tab.js("localStorage.length") == 0
+    assert in_worker(chromium, product, f"image('{path}')") is None
     happened = len(phone.received)
     product.client.post("/cam/api/v1/events", json_body={"camera": "door", "kind": "car", "record": False})
     answer = log_in(product).get("/api/v1/notifications").json()
