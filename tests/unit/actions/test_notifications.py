@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.test import Client
-from django.urls import set_script_prefix
+from django.test import Client, RequestFactory
+from django.urls import get_script_prefix, set_script_prefix
 
 from ninjacam import events
 from ninjacam.actions.notifications import browser_marker, mute_by_notification
@@ -36,6 +36,7 @@ from ninjacam.models.notification import MAX_SUBSCRIPTIONS, TTL_NS
 from ninjacam.models.outbox import MAIL_DELAY_NS, note_changed
 from ninjacam.signing import sign_mute
 from ninjacam.sources.addresses import IpAddress
+from ninjacam.web.installation import serve_worker, show_manifest
 from ninjacam.webhooks.courier import PushRequest
 from ninjacam.webhooks.outbox import PUSH_KEPT_NS, Outbox
 from ninjacam.webhooks.request import DeliveryError
@@ -618,15 +619,14 @@ def test_an_upgrade_changes_the_service_worker(client: Client, monkeypatch: pyte
     assert client.get("/service-worker.js").content != before
 
 
-def test_addresses_of_the_installed_application_are_below_the_mount_point(
-    client: Client, settings: Any
-) -> None:
-    settings.FORCE_SCRIPT_NAME = "/cam"
+def test_addresses_of_the_installed_application_are_below_the_mount_point(rf: RequestFactory) -> None:
+    before = get_script_prefix()
+    set_script_prefix("/cam/")
     try:
-        manifest = client.get("/manifest.webmanifest").json()
-        script = client.get("/service-worker.js").content.decode()
+        manifest = json.loads(show_manifest(rf.get("/")).content)
+        script = serve_worker(rf.get("/")).content.decode()
     finally:
-        set_script_prefix("/")
+        set_script_prefix(before)
     assert manifest["scope"] == manifest["id"] == manifest["start_url"] == "/cam/"
     assert '"offline": "/cam/offline/"' in script and '"mute": "/cam/notifications/mute/"' in script
 
