@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class NinjacamConfig(AppConfig):
-    """Registers the system checks, the receivers of the audit record and the directory of models.
+    """Registers the system checks, the receivers of the audit record and of notifications, and the directory of models.
 
     Starts no threads or cameras, and imports no user code.
     """
@@ -15,10 +15,11 @@ class NinjacamConfig(AppConfig):
 
     def ready(self) -> None:
         from ninjacam import checks  # noqa: F401 (registers)
-        from ninjacam.actions import audit_signals, sign_in
+        from ninjacam.actions import audit_signals, notifications, sign_in
         from ninjacam.conf import get_settings
         from ninjacam.inference.location import set_models_dir
 
         set_models_dir(lambda: get_settings().models_dir)
         audit_signals.connect()
+        notifications.connect()
         user_logged_in.connect(sign_in.note_login, dispatch_uid="ninjacam.sign_in")

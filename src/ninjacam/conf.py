@@ -57,6 +57,9 @@ class Settings:
     events of one camera that a user or token may create, in each web worker. `events_per_camera`: maximum number of
     stored events. `snapshot_bytes`: maximum size of the snapshots of all events together; 0: none are stored.
 
+    `push_networks`: CIDR networks that push services may be in, besides public addresses. `app_name`: the name of
+    the application that browsers install.
+
     `max_viewers_per_worker`, `send_timeout_s`, `reauth_s` (how often the permission of an open stream is
     checked again) and `mjpeg_quality` (1 to 100) apply to live streams. `max_connections_per_worker`: TCP
     connections of an ASGI worker; above it, the connections that have been idle longest are closed.
@@ -81,6 +84,8 @@ class Settings:
     decode: str = SOFTWARE
     allowed_networks: tuple[str, ...] = ()
     files_dir: str = ""
+    push_networks: tuple[str, ...] = ()
+    app_name: str = "Ninjacam"
     export_bytes_per_user: int = 20 << 30
     exports_per_user: int = 100
     active_exports_per_user: int = 5
@@ -137,6 +142,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise TypeError("a string")
     return str(value)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > 45 or not value.isprintable():
+        raise ValueError("a name of 1 to 45 characters")
+    return value.strip()
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -204,6 +215,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "decode": _one_of(DECODE_DEVICES),
     "allowed_networks": _networks,
     "files_dir": _text,
+    "push_networks": _networks,
+    "app_name": _name,
     "export_bytes_per_user": _count(1, 1 << 60),
     "exports_per_user": _count(1, 100_000),
     "active_exports_per_user": _count(1, 1000),

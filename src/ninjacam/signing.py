@@ -18,6 +18,9 @@ MAX_AGE_S = 7 * 24 * 3600
 PARAMETER = "sig"
 _SALT = "ninjacam.link/3"
 _PUBLISH_SALT = "ninjacam.publish/1"
+_MUTE_SALT = "ninjacam.mute/1"
+MUTE_AGE_S = 24 * 3600
+"""Seconds for which a notification can be used to mute its camera."""
 _UNSIGNED = {PARAMETER, "_"}
 """Parameters that are not signed: the signature itself, and the parameter by which pages bypass caches."""
 
@@ -69,6 +72,20 @@ def read(signature: str, *, path: str, query: Mapping[str, str], now_s: float | 
     if (time.time() if now_s is None else now_s) >= link.expires_at_s:
         return None
     return link if link.path == path and link.query == signed_query(query) else None
+
+
+def sign_mute(subscription_id: int, slug: str) -> str:
+    """Return a text that mutes the notifications of a camera for the user of a subscription, for MUTE_AGE_S."""
+    return signing.dumps([subscription_id, slug], salt=_MUTE_SALT)
+
+
+def read_mute(text: str) -> tuple[int, str] | None:
+    """Return (id of the subscription, slug); None if the text is forged or has expired."""
+    try:
+        subscription_id, slug = signing.loads(text[:500], salt=_MUTE_SALT, max_age=MUTE_AGE_S)
+        return int(subscription_id), str(slug)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
 
 
 def sign_publish_link(prefix: str, *, lifetime_s: float, now_s: float | None = None) -> str:

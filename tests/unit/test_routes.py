@@ -24,8 +24,10 @@ from ninjacam.models import (
     CameraZone,
     Event,
     Export,
+    NotificationChoice,
     Profile,
     PublishKey,
+    PushSubscription,
     Rule,
     Segment,
     Stream,
@@ -43,6 +45,10 @@ OPEN = {
     "admin/login/": "where one signs in",
     "admin/logout/": "ends the own session",
     "logout/": "ends the own session",
+    "manifest.webmanifest": "the same for everybody",
+    "service-worker.js": "the same for everybody",
+    "offline/": "the same for everybody",
+    "notifications/mute/": "a notification has a signed text that mutes its camera",
     "admin/jsi18n/": "texts",
     "api/v1/": "Ninja's anchor: always 404",
     "api/v1/not-found": "paths without an operation: always 404",
@@ -53,6 +59,10 @@ OPEN = {
 NOW_NS = time.time_ns()
 NOW = datetime.now(UTC).isoformat()
 HOUR_AGO = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+KEYS = {
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+}
 BODIES: dict[str, Any] = {
     "create_camera": {"slug": "new", "url": "rtsp://10.0.0.7/"},
     "probe_new_camera": {"url": "nonsense://10.0.0.7/"},  # refused before anything is opened
@@ -88,6 +98,9 @@ BODIES: dict[str, Any] = {
     "create_profile": {"name": "new", "overrides": [{"camera": "door", "record": "always"}]},
     "update_profile": {"schedule": "mon 07:00-08:00"},
     "activate_profile": {"profile": "away"},
+    "update_notifications": {"kinds": ["person"]},
+    "mute_notifications": {"camera": "door"},
+    "create_push_subscription": {"endpoint": "https://push.example.org/p/1", "keys": KEYS},
 }
 
 QUERIES = {
@@ -111,10 +124,12 @@ VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
     "list_event_processors", "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings",
     "get_timeline", "list_events", "mark_events_seen", "list_exports", "list_zones", "get_zone",
+    "get_notifications", "update_notifications", "create_push_subscription",
 }  # fmt: skip
 STRANGER_MAY = {
     "get_me", "list_cameras", "list_streams", "list_views", "list_processors", "list_tokens", "create_token",
     "revoke_tokens", "list_recordings", "get_timeline", "list_events", "mark_events_seen", "list_exports",
+    "get_notifications", "update_notifications", "create_push_subscription",
 }  # fmt: skip
 
 
@@ -185,9 +200,14 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
         created_ns=0,
         next_try_ns=0,
     )
+    choice = NotificationChoice.objects.create(user=admin_user)
+    browser = PushSubscription(choice=choice, name="Firefox")
+    browser.set_target("https://push.example.org/p/2", KEYS["p256dh"], KEYS["auth"])
+    browser.save()
     layout = WallLayout.objects.create(owner=admin_user, name="Gates", cameras=[camera.pk])
     return {
         "layout": layout.pk,
+        "browser": browser.pk,
         "rule": rule.pk,
         "action": action.pk,
         "grant": grant.pk,
@@ -217,6 +237,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:event_id>": str(world["event"]),
         "<int:layout_id>": str(world.get("layout", 10**6)),
         "<int:key_id>": str(world["key"]),
+        "<int:browser_id>": str(world.get("browser", 10**6)),
         "<int:webhook_id>": str(world.get("webhook", 10**6)),
         "<int:rule_id>": str(world.get("rule", 10**6)),
         "<int:delivery_id>": str(world.get("action" if "rules" in path else "delivery", 10**6)),
@@ -313,7 +334,8 @@ def expected_status(method: str, name: str) -> int:
         return 422
     if name in {"cancel_export", "retry_export", "retry_delivery", "retry_rule_delivery", "revoke_tokens"}:
         return 200
-    return 204 if name == "mark_events_seen" else {"POST": 201, "DELETE": 204}.get(method, 200)
+    is_empty = name in {"mark_events_seen", "mute_notifications", "test_push_subscription"}
+    return 204 if is_empty else {"POST": 201, "DELETE": 204}.get(method, 200)
 
 
 def test_operations_serve_an_administrator(

@@ -24,6 +24,7 @@ from ninjacam.models import (
     ProfileChoice,
     ProfileOverride,
     PublishKey,
+    PushSubscription,
     Rule,
     Snapshot,
     Stream,
@@ -82,11 +83,12 @@ class DatabaseWanted:
         waiting = WebhookDelivery.objects.filter(state=DeliveryState.WAITING).order_by("next_try_ns")
         first = [
             Subquery(waiting.filter(**{name: OuterRef("pk")}).values("next_try_ns")[:1])
-            for name in ("webhook", "rule")
+            for name in ("webhook", "rule", "subscription")
         ]
         webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first[0])
         rules = Rule.objects.filter(enabled=True).order_by().values_list(first[1])
-        self._next_deliveries = webhooks.union(rules, all=True).query.sql_with_params()
+        browsers = PushSubscription.objects.order_by().values_list(first[2])
+        self._next_deliveries = webhooks.union(rules, browsers, all=True).query.sql_with_params()
         due = [
             model._base_manager.exclude(due_ns=None).order_by("due_ns").values_list("due_ns")[:1]
             for model in (Snapshot, EventCall)
@@ -189,7 +191,9 @@ class DatabaseWanted:
         return now_ns < self._jobs_until_ns
 
     def _has_deliveries(self) -> bool:
-        """Return whether a delivery to a webhook or an action of a rule is due. One index lookup for each of them."""
+        """Return whether a delivery to a webhook or browser, or an action of a rule is due. One index lookup for each
+        of them.
+        """
         with connections[WebhookDelivery.objects.db].cursor() as cursor:
             cursor.execute(*self._next_deliveries)
             now_ns = self._clock.wall_ns()

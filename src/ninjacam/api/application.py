@@ -25,6 +25,7 @@ from ninjacam.api.routers import (
     grants,
     links,
     me,
+    notifications,
     patrols,
     processor_options,
     profiles,
@@ -148,6 +149,7 @@ api.add_router("", annotations.router, tags=["recordings"])
 api.add_router("/events", events.router, tags=["events"])
 api.add_router("/rules", rules.router, tags=["events"])
 api.add_router("/webhooks", webhooks.router, tags=["events"])
+api.add_router("/notifications", notifications.router, tags=["events"])
 api.add_router("/exports", exports.router, tags=["recordings"])
 api.add_router("", grants.router, tags=["access"])
 api.add_router("", publish_keys.router, tags=["cameras"])

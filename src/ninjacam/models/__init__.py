@@ -1,5 +1,5 @@
 """Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
-values, webhooks, rules, profiles, layouts.
+values, webhooks, rules, profiles, layouts, notifications.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -10,6 +10,7 @@ from ninjacam.models.event_call import CallState, EventCall, EventCallQuerySet
 from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.export import Export, ExportQuerySet, ExportState
 from ninjacam.models.grant import CameraGrant
+from ninjacam.models.notification import NotificationChoice, PushSubscription, VapidKey
 from ninjacam.models.processor_state import ProcessorState
 from ninjacam.models.profile import ActiveProfile, Profile, ProfileChoice, ProfileOverride
 from ninjacam.models.publish_key import PublishKey
@@ -44,12 +45,14 @@ __all__ = [
     "Export",
     "ExportQuerySet",
     "ExportState",
+    "NotificationChoice",
     "Phase",
     "ProcessorState",
     "Profile",
     "ProfileChoice",
     "ProfileOverride",
     "PublishKey",
+    "PushSubscription",
     "Role",
     "Rule",
     "SeenEvent",
@@ -60,6 +63,7 @@ __all__ = [
     "Stream",
     "ValueSeries",
     "ValueSlot",
+    "VapidKey",
     "WallLayout",
     "WallLayoutQuerySet",
     "Webhook",

@@ -18,8 +18,9 @@ from ninjacam.core.times import to_datetime
 from ninjacam.models.event import Event
 from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.foreign_keys import check_foreign_keys
+from ninjacam.models.notification import TTL_NS, NotificationChoice, PushSubscription
 from ninjacam.models.rule import Rule
-from ninjacam.models.snapshot import DELAY_NS, request_snapshot
+from ninjacam.models.snapshot import DELAY_NS, Snapshot, request_snapshot
 from ninjacam.models.webhook import Action, DeliveryState, Phase, Webhook, WebhookDelivery
 
 logger = logging.getLogger("ninjacam.webhooks")
@@ -53,6 +54,8 @@ def note_changed(event: Event, fields: Collection[str], *, has_ended: bool = Fal
         request_snapshot(event)
     if has_ended or event.end_ns is None:  # Webhooks receive no changes of the past.
         _enqueue(event, _apply_rules(event))
+    if "snapshot_ns" in fields:
+        _hurry_notifications(event)
 
 
 _SIGNALS = {
@@ -86,13 +89,14 @@ def _enqueue(event: Event, rules: Collection[Rule]) -> None:
             each for webhook in Webhook.objects.filter(enabled=True) for each in _deliveries(webhook, event)
         ]
         deliveries += [each for rule in rules for each in _rule_deliveries(rule, event)]
+        deliveries += _notifications(event)
         if not deliveries:
             return
         try:
             with transaction.atomic():
                 WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
                 check_foreign_keys()
-        except IntegrityError:  # A webhook or rule was deleted after it was read.
+        except IntegrityError:  # A webhook, rule or subscription was deleted after it was read.
             rules = list(Rule.objects.filter(pk__in=[rule.pk for rule in rules]))
             continue
         return
@@ -154,8 +158,53 @@ def _lock_limits() -> None:
         list(rules.select_for_update(no_key=True))
 
 
+def _notifications(event: Event) -> list[WebhookDelivery]:
+    """Return the deliveries to the browsers of users who want to be notified of the event. Whether they may be is
+    checked when it is sent.
+    """
+    now_ns = SYSTEM_CLOCK.wall_ns()
+    found = []
+    due_ns: dict[int, int | None] = {}
+    for subscription in PushSubscription.objects.filter(choice__enabled=True).select_related("choice"):
+        choice = subscription.choice
+        if choice.pk not in due_ns:
+            due_ns[choice.pk] = _notification_due_ns(choice, event, now_ns)
+        at_ns = due_ns[choice.pk]
+        if at_ns is not None:
+            expires_ns = max(now_ns, choice.long_enough_ns(event)) + TTL_NS
+            found.append(
+                _delivery(subscription, event, Phase.BEGUN, at_ns, Action.PUSH, expires_ns=expires_ns)
+            )
+    return found
+
+
+def _notification_due_ns(choice: NotificationChoice, event: Event, now_ns: int) -> int | None:
+    """Return when the user is notified; None: not at all."""
+    if choice.is_too_short(event):
+        of_user = WebhookDelivery.objects.filter(subscription__choice=choice, event_id=event.pk)
+        of_user.filter(state=DeliveryState.WAITING, attempts=0).delete()
+        return None
+    long_enough_ns = choice.long_enough_ns(event)
+    if long_enough_ns < now_ns - TTL_NS or not choice.matches(event):
+        return None
+    awaits_image = Snapshot.objects.filter(pk=event.pk, taken_ns=None).exclude(due_ns=None).exists()
+    return max(now_ns + (MAIL_DELAY_NS if awaits_image else 0), long_enough_ns)
+
+
+def _hurry_notifications(event: Event) -> None:
+    """Have notifications sent that wait for the snapshot of the event."""
+    now_ns = SYSTEM_CLOCK.wall_ns()
+    waiting = WebhookDelivery.objects.filter(
+        subscription__isnull=False, event_id=event.pk, state=DeliveryState.WAITING, attempts=0
+    )
+    for row in waiting.select_related("subscription__choice"):
+        choice = row.subscription.choice if row.subscription is not None else None
+        due_ns = max(now_ns, choice.long_enough_ns(event)) if choice is not None else now_ns
+        waiting.filter(pk=row.pk, next_try_ns__gt=due_ns).update(next_try_ns=due_ns)
+
+
 def _delivery(
-    target: Webhook | Rule,
+    target: Webhook | Rule | PushSubscription,
     event: Event,
     phase: Phase,
     next_try_ns: int,
@@ -173,6 +222,7 @@ def _delivery(
     return WebhookDelivery(
         webhook=target if isinstance(target, Webhook) else None,
         rule=target if isinstance(target, Rule) else None,
+        subscription=target if isinstance(target, PushSubscription) else None,
         action=action,
         event_id=event.pk,
         phase=phase,

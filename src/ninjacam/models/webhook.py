@@ -14,6 +14,7 @@ from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import redact_url
 from ninjacam.credentials import Credentials, seal, unseal
 from ninjacam.models.conditions import MAX_DURATION_S, EventConditions
+from ninjacam.models.notification import PushSubscription
 from ninjacam.models.rule import Rule
 
 MAX_WEBHOOKS = 50
@@ -32,6 +33,7 @@ class Action(models.TextChoices):
     WEBHOOK = "webhook", _("webhook")
     NOTIFY = "notify", _("e-mail")
     PROTECT = "protect", _("protection")
+    PUSH = "push", _("notification")
 
 
 class DeliveryState(models.TextChoices):
@@ -84,9 +86,9 @@ class Webhook(EventConditions):
 
 
 class WebhookDelivery(models.Model):
-    """One request to a webhook, or one action of a rule, written in the transaction of its event. `event_id`: of the
-    event, which may be deleted before. `key`: the same for each attempt. `payload`: the body of the request. Times: ns
-    since 1970.
+    """One request to a webhook or to the push service of a browser, or one action of a rule, written in the transaction
+    of its event. `event_id`: of the event, which may be deleted before; negative: a test, without an event. `key`: the
+    same for each attempt. `payload`: the body of the request, or what a push message is made of. Times: ns since 1970.
     `leased_until_ns`: until then, a process is sending it. `ended_ns`: when it was delivered or given up. `status`:
     HTTP status of the last attempt, `error` its failure.
     """
@@ -96,6 +98,13 @@ class WebhookDelivery(models.Model):
     )
     rule = models.ForeignKey(
         Rule, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("rule"), null=True
+    )
+    subscription = models.ForeignKey(
+        PushSubscription,
+        on_delete=models.CASCADE,
+        related_name="deliveries",
+        verbose_name=_("push subscription"),
+        null=True,
     )
     action = models.CharField(
         _("action"),
@@ -128,8 +137,11 @@ class WebhookDelivery(models.Model):
             models.UniqueConstraint(
                 fields=["rule", "event_id", "action"], name="ninjacam_rule_delivery_once"
             ),
+            models.UniqueConstraint(fields=["subscription", "event_id"], name="ninjacam_push_delivery_once"),
             models.CheckConstraint(
-                condition=Q(webhook=None, rule__isnull=False) | Q(webhook__isnull=False, rule=None),
+                condition=Q(webhook__isnull=False, rule=None, subscription=None)
+                | Q(webhook=None, rule__isnull=False, subscription=None)
+                | Q(webhook=None, rule=None, subscription__isnull=False),
                 name="ninjacam_delivery_target",
             ),
         ]
@@ -144,9 +156,14 @@ class WebhookDelivery(models.Model):
                 condition=Q(state="waiting"),
                 name="ninjacam_rule_delivery_waiting",
             ),
+            models.Index(
+                fields=["subscription", "next_try_ns"],
+                condition=Q(state="waiting"),
+                name="ninjacam_push_waiting",
+            ),
             models.Index(fields=["rule", "created_ns"], name="ninjacam_rule_delivery_created"),
             models.Index(fields=["ended_ns"], condition=~Q(state="waiting"), name="ninjacam_delivery_ended"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.webhook or self.rule}: {self.event_id} {self.phase}"
+        return f"{self.webhook or self.rule or self.subscription}: {self.event_id} {self.phase}"

@@ -1,5 +1,5 @@
 """`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process, takes snapshots of
-events, has processors called for them, sends webhooks, and carries out rules.
+events, has processors called for them, sends webhooks and notifications, and carries out rules.
 
 Started only by the engine.
 """
@@ -130,11 +130,13 @@ def _tick_until(
 
 
 def _send(stop: Stop, on_end: Callable[[], None]) -> None:
+    from ninjacam.actions.push_messages import PushMessages
     from ninjacam.actions.rule_actions import perform
+    from ninjacam.conf import get_settings
     from ninjacam.webhooks.courier import Courier
 
     async def run() -> None:
-        await Courier(stop, perform=perform).run()
+        await Courier(stop, perform=perform, messages=PushMessages(get_settings())).run()
 
     try:
         asyncio.run(run())

@@ -109,13 +109,22 @@ def _is_zone(name: str) -> bool:
 
 def networks(environ: Mapping[str, str]) -> list[str]:
     """Return NINJACAM_NETWORKS, for the setting ALLOWED_NETWORKS: `192.168.1.0/24,10.0.0.0/8`."""
-    found = _listed(environ, "NINJACAM_NETWORKS")
+    return _networks(environ, "NINJACAM_NETWORKS")
+
+
+def push_networks(environ: Mapping[str, str]) -> list[str]:
+    """Return NINJACAM_PUSH_NETWORKS, for the setting PUSH_NETWORKS."""
+    return _networks(environ, "NINJACAM_PUSH_NETWORKS")
+
+
+def _networks(environ: Mapping[str, str], variable: str) -> list[str]:
+    found = _listed(environ, variable)
     for network in found:
         try:
             ip_network(network)
         except ValueError as error:
             raise ImproperlyConfigured(
-                f"NINJACAM_NETWORKS cannot be read at {network!r}: {error}. Write 192.168.1.0/24,10.0.0.0/8."
+                f"{variable} cannot be read at {network!r}: {error}. Write 192.168.1.0/24,10.0.0.0/8."
             ) from error
     return found
 

@@ -21,6 +21,8 @@ NINJACAM = {
     "RELOAD": True,
     "FILES_DIR": str(DATA_DIR / "files"),
     "ALLOWED_NETWORKS": environment.networks(os.environ),
+    "PUSH_NETWORKS": environment.push_networks(os.environ),
+    "APP_NAME": os.environ.get("NINJACAM_APP_NAME", "").strip() or "Ninjacam",
     "RETENTION": environment.retention(os.environ),
     "TRUSTED_PROXIES": environment.trusted_proxies(os.environ),
 }

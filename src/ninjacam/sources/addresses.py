@@ -27,6 +27,8 @@ from ninjacam.sources.base import SourceConfig
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
+Check: TypeAlias = Callable[[IpAddress], None]
+"""Raises ForbiddenAddressError."""
 
 MAX_ADDRESSES = 8
 # Metadata services of clouds: never allowed, even if their network is.
@@ -40,8 +42,10 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL})
 
 
-async def resolve(host: str, port: int, config: SourceConfig) -> tuple[IpAddress, ...]:
-    """Return the addresses of `host` in the resolver's order, all of them allowed by `config`.
+async def resolve(
+    host: str, port: int, config: SourceConfig, check: Check | None = None
+) -> tuple[IpAddress, ...]:
+    """Return the addresses of `host` in the resolver's order, all of them allowed by `config` or, if given, `check`.
 
     A lookup that hangs blocks only its own daemon thread, so set a deadline.
     Raises: HostNotFoundError; ForbiddenAddressError.
@@ -52,7 +56,10 @@ async def resolve(host: str, port: int, config: SourceConfig) -> tuple[IpAddress
         found = await _look_up(host, port)
     addresses = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
     for address in addresses:
-        check_address(address, config)
+        if check is None:
+            check_address(address, config)
+        else:
+            check(address)
     return addresses
 
 
@@ -112,6 +119,21 @@ def check_address(address: IpAddress, config: SourceConfig) -> None:
         )
 
 
+def check_public_address(
+    address: IpAddress, *, networks: Iterable[str], is_public_enough: bool = True
+) -> None:
+    """Check the address of a server whose URL comes from users. `networks`: allowed besides public addresses or,
+    unless `is_public_enough`, instead of them. Raises: ForbiddenAddressError.
+    """
+    inner = _embedded(address)
+    if inner in _METADATA or inner.is_multicast or inner.is_unspecified:
+        raise ForbiddenAddressError(sentence("%(address)s is not allowed.", address=address))
+    is_public = inner.is_global and not inner.is_reserved
+    if (is_public and is_public_enough) or any(inner in ipaddress.ip_network(each) for each in networks):
+        return
+    raise ForbiddenAddressError(sentence("%(address)s is not allowed.", address=address))
+
+
 def _embedded(address: IpAddress) -> IpAddress:
     """Return the IPv4 address embedded in an IPv6 address, which is the actual destination, or the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
@@ -131,14 +153,20 @@ def tls_context(config: SourceConfig) -> ssl.SSLContext:
 
 
 async def connect(
-    factory: Callable[[], _Protocol], host: str, port: int, config: SourceConfig, *, tls: bool
+    factory: Callable[[], _Protocol],
+    host: str,
+    port: int,
+    config: SourceConfig,
+    *,
+    tls: bool,
+    check: Check | None = None,
 ) -> tuple[asyncio.Transport, _Protocol]:
-    """Connect to the first address of `host` that responds.
+    """Connect to the first address of `host` that responds. `check`: of its addresses, instead of the one for cameras.
 
     Raises: HostNotFoundError, ForbiddenAddressError, ConnectionRefusedSourceError, NotACameraError, ProtocolError.
     The caller sets the deadline.
     """
-    addresses = await resolve(host, port, config)
+    addresses = await resolve(host, port, config, check)
     context = await asyncio.to_thread(tls_context, config) if tls else None
     loop = asyncio.get_running_loop()
     failure: Exception | None = None

@@ -7,7 +7,9 @@ from ninjacam.project import login_required
 from ninjacam.web import views
 from ninjacam.web.backtest_page import show_backtest
 from ninjacam.web.events_page import show_events
+from ninjacam.web.installation import serve_worker, show_manifest, show_offline
 from ninjacam.web.layout_page import edit_layout
+from ninjacam.web.notifications_page import mute_by_notification, show_notifications
 from ninjacam.web.options_page import choose_processors, edit_options
 from ninjacam.web.publishing_page import download_certificate, show_publishing
 from ninjacam.web.values_page import show_values
@@ -20,6 +22,11 @@ urlpatterns = [
     path("language/", login_required(set_language), name="language"),
     path("account/", views.show_account, name="account"),
     path("events/", show_events, name="events"),
+    path("manifest.webmanifest", show_manifest, name="manifest"),
+    path("service-worker.js", serve_worker, name="service-worker"),
+    path("offline/", show_offline, name="offline"),
+    path("notifications/", show_notifications, name="notifications"),
+    path("notifications/mute/", mute_by_notification, name="notifications-mute"),
     path("layouts/new/", edit_layout, name="layout-add"),
     path("layouts/<int:layout_id>/", edit_layout, name="layout"),
     path("replay/", views.show_replay, name="replay"),

@@ -23,6 +23,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from ninjacam.actions import cameras as actions
 from ninjacam.actions.discovery import list_networks
+from ninjacam.actions.notifications import browser_marker
 from ninjacam.actions.publish_keys import create_publish_key, revoke_publish_key
 from ninjacam.actions.sign_in import remember_browser
 from ninjacam.actions.streams import delete_stream, put_stream
@@ -156,6 +157,7 @@ def render_page(
         "may_add": principal.may_all("add_camera", "configure"),
         "may_replay_any": may_deleted(principal, "replay") or list_cameras(principal, "replay").exists(),
         "base": reverse("ninjacam:wall"),
+        "browser_marker": browser_marker(principal.user),
     }
     return render(request, template, {**around, **context}, status=status)
 

@@ -1,17 +1,22 @@
-"""The loop that sends deliveries, in a thread with an event loop of its own. A slow receiver delays only itself."""
+"""The loop that sends deliveries, in a thread with an event loop of its own. A slow receiver delays only itself.
+
+Requests to webhooks are signed here. Actions of rules, and the messages for browsers, come from the caller.
+"""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from django.db import DatabaseError, connections
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.lifecycle import Stop
 from ninjacam.models import Action
+from ninjacam.sources.addresses import Check
 from ninjacam.webhooks.outbox import Claimed, Outbox
 from ninjacam.webhooks.request import DeliveryError, post
 from ninjacam.webhooks.signature import HEADER, sign
@@ -29,14 +34,47 @@ _BUG = "An internal error occurred while the delivery was sent. See the log of t
 MAX_ACTIONS = {Action.NOTIFY: 2, Action.PROTECT: 1}
 """Maximum number of actions of rules that run at once. They block. Each kind has its own threads, so that a slow SMTP
 server delays no protection."""
+MAX_MESSAGES = 2
+"""Maximum number of push messages that are made at once. Their requests need no thread."""
 RENEW_EVERY_S = 10.0
 """Seconds after which the lease of an action that has not ended is renewed. Less than the lease."""
 MAX_RENEWALS = 30
 """Renewals after which an action counts as failed. An SMTP server that checks each of 50 recipients takes minutes; an
 e-mail that was given up before its end would be sent again and again."""
+GONE = (404, 410)
+"""Statuses of a push service that does not know the subscription any more (RFC 8030, section 7.3)."""
 Post = Callable[..., Awaitable[int]]
 Perform = Callable[[Claimed], None]
 """Carries out an action of a rule, in a thread. Raises: DeliveryError."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """An encrypted message to the push service of a browser. `check`: of the service's addresses."""
+
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    check: Check
+
+
+class Messages(Protocol):
+    """Makes push messages. Called in threads."""
+
+    def prepare(self, claimed: Claimed) -> PushRequest | None:
+        """Return the request; None: the user is not notified. Raises: DeliveryError."""
+
+    def forget(self, claimed: Claimed) -> None:
+        """Delete the subscription, which the push service does not know any more."""
+
+
+class _NoMessages:
+    def prepare(self, claimed: Claimed) -> PushRequest | None:
+        raise DeliveryError("This process cannot send notifications.")
+
+    def forget(self, claimed: Claimed) -> None:
+        raise AssertionError
 
 
 def _refuse(claimed: Claimed) -> None:
@@ -53,12 +91,14 @@ class Courier:
         outbox: Outbox | None = None,
         send: Post = post,
         perform: Perform = _refuse,
+        messages: Messages | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._stop = stop
         self._outbox = outbox or Outbox(clock=clock)
         self._send = send
         self._perform = perform
+        self._messages = messages or _NoMessages()
         self._clock = clock
         self._running: dict[asyncio.Task[None], Claimed] = {}
         self._wake = asyncio.Event()
@@ -66,6 +106,7 @@ class Courier:
             action: ThreadPoolExecutor(count, thread_name_prefix=f"rule-{action.value}")
             for action, count in MAX_ACTIONS.items()
         }
+        self._message_threads = ThreadPoolExecutor(MAX_MESSAGES, thread_name_prefix="push-messages")
         self._database = ThreadPoolExecutor(1, thread_name_prefix="webhook-database")
         self._clean_ns = 0
         self._is_away = False
@@ -108,7 +149,7 @@ class Courier:
         try:
             if claimed.error:
                 raise DeliveryError(claimed.error)  # noqa: TRY301 (the same handling as of others)
-            status = await (self._post(claimed) if claimed.action == Action.WEBHOOK else self._act(claimed))
+            status = await self._send_or_act(claimed)
         except DeliveryError as error:
             await self._query(self._outbox.failed, claimed, error)
         except Exception:  # The boundary: a bug that one delivery triggers must count as a failed attempt.
@@ -116,6 +157,29 @@ class Courier:
             await self._query(self._outbox.failed, claimed, DeliveryError(_BUG))
         else:
             await self._query(self._outbox.delivered, claimed, status)
+
+    async def _send_or_act(self, claimed: Claimed) -> int | None:
+        """Return the HTTP status of a request. Raises: DeliveryError."""
+        if claimed.action == Action.WEBHOOK:
+            return await self._post(claimed)
+        if claimed.action == Action.PUSH:
+            return await self._push(claimed)
+        await self._act(claimed)
+        return None
+
+    async def _push(self, claimed: Claimed) -> int | None:
+        """Return the HTTP status; None: the user is not notified. Raises: DeliveryError."""
+        request = await self._in_thread(self._message_threads, self._messages.prepare, claimed)
+        if request is None:
+            return None
+        try:
+            return await self._send(
+                request.url, request.body, request.headers, verify_tls=True, check=request.check
+            )
+        except DeliveryError as error:
+            if error.status in GONE:
+                await self._in_thread(self._message_threads, self._messages.forget, claimed)
+            raise
 
     async def _post(self, claimed: Claimed) -> int:
         """Raises: DeliveryError."""
@@ -127,14 +191,7 @@ class Courier:
 
     async def _act(self, claimed: Claimed) -> None:
         """Raises: DeliveryError."""
-
-        def call() -> None:
-            try:
-                self._perform(claimed)
-            finally:
-                connections.close_all()
-
-        action = asyncio.get_running_loop().run_in_executor(self._actions[claimed.action], call)
+        action = self._in_thread(self._actions[claimed.action], self._perform, claimed)
         try:
             for _ in range(MAX_RENEWALS):
                 await asyncio.wait([action], timeout=RENEW_EVERY_S)
@@ -144,6 +201,17 @@ class Courier:
         finally:
             action.cancel()  # It does not begin, if it has not.
         raise DeliveryError("The action took too long. Check that the mail server responds.")
+
+    def _in_thread(
+        self, threads: ThreadPoolExecutor, function: Callable[[Claimed], T], claimed: Claimed
+    ) -> "asyncio.Future[T]":
+        def call() -> T:
+            try:
+                return function(claimed)
+            finally:
+                connections.close_all()
+
+        return asyncio.get_running_loop().run_in_executor(threads, call)
 
     async def _query(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return None if the database is unavailable. What was claimed is then sent again when its lease ends."""
@@ -178,5 +246,5 @@ class Courier:
                 await self._query(connections.close_all)
         except TimeoutError:
             pass  # The leases end by themselves.
-        for each in (self._database, *self._actions.values()):
+        for each in (self._database, self._message_threads, *self._actions.values()):
             each.shutdown(wait=False, cancel_futures=True)

@@ -1,5 +1,5 @@
-"""Claims the deliveries of webhooks and rules that are due, and stores what became of them. Several hosts may
-share one outbox.
+"""Claims the deliveries of webhooks, rules and push subscriptions that are due, and stores what became of them.
+Several hosts may share one outbox.
 
 A claim is a lease: a process that is killed loses nothing, because its deliveries are due again when the lease ends.
 """
@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
-from ninjacam.models import Action, DeliveryState, Phase, Rule, Webhook, WebhookDelivery
+from ninjacam.models import Action, DeliveryState, Phase, PushSubscription, Rule, Webhook, WebhookDelivery
 from ninjacam.models.webhook import MAX_AHEAD_NS
 from ninjacam.webhooks.backoff import MAX_DELAY_S, delay_s
 from ninjacam.webhooks.request import DeliveryError
@@ -23,6 +23,9 @@ logger = logging.getLogger("ninjacam.webhooks")
 
 MAX_AT_ONCE = 4
 """Maximum number of deliveries of one webhook or rule that are sent at once."""
+MAX_PUSHES_AT_ONCE = 20
+"""Maximum number of push messages that are sent at once, one for each subscription: they arrive in their order, and its
+limit counts the ones before."""
 LEASE_NS = 30 * 10**9
 """Longer than a request may take, with the writes around it. Actions of rules renew it."""
 MAX_SKEW_NS = 300 * 10**9
@@ -31,12 +34,14 @@ JITTER = 0.1
 KEPT_NS = 7 * 24 * 3600 * 10**9
 """Nanoseconds that delivered rows are kept."""
 DEAD_KEPT_NS = 30 * 24 * 3600 * 10**9
+PUSH_KEPT_NS = 3600 * 10**9
+"""Nanoseconds that the rows of push messages are kept. Longer than these are of use, so that no event is sent twice."""
 MAX_WAITING = 100_000
 """Maximum number of waiting deliveries of one webhook or rule. Beyond it, the oldest are given up."""
 MAX_DEAD = 100_000
 """Maximum number of dead deliveries of one webhook or rule. Beyond it, the oldest are deleted."""
 BATCH = 500
-Target: TypeAlias = Webhook | Rule
+Target: TypeAlias = Webhook | Rule | PushSubscription
 _OVERFLOW = (
     "More than 100,000 deliveries were waiting, so the oldest were given up. Retry them if you need them."
 )
@@ -44,7 +49,7 @@ _OVERFLOW = (
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery to send. `target`: identifies its webhook or rule. `error`: why it cannot be sent."""
+    """A delivery to send. `target`: identifies its webhook, rule or subscription. `error`: why it cannot be sent."""
 
     pk: int
     target: str
@@ -58,6 +63,7 @@ class Claimed:
     action: Action = Action.WEBHOOK
     rule_id: int | None = None
     event_id: int = 0
+    subscription_id: int | None = None
 
     def __repr__(self) -> str:
         return f"Claimed({self.pk})"
@@ -80,6 +86,19 @@ class Outbox:
                 free = MAX_AT_ONCE - in_flight.get(target_of(target), 0)
                 if free > 0:
                     claimed += self._claim(target, free, now_ns)
+        return claimed + self._claim_pushes(due, in_flight, now_ns)
+
+    def _claim_pushes(
+        self, due: QuerySet[WebhookDelivery], in_flight: Mapping[str, int], now_ns: int
+    ) -> list[Claimed]:
+        prefix = PushSubscription._meta.model_name
+        sending = sum(count for target, count in in_flight.items() if target.startswith(f"{prefix}-"))
+        claimed: list[Claimed] = []
+        for subscription in PushSubscription.objects.filter(Exists(due.filter(subscription=OuterRef("pk")))):
+            if sending + len(claimed) >= MAX_PUSHES_AT_ONCE:
+                break
+            if not in_flight.get(target_of(subscription)):
+                claimed += self._claim(subscription, 1, now_ns)
         return claimed
 
     def _claim(self, target: Target, count: int, now_ns: int) -> list[Claimed]:
@@ -106,7 +125,11 @@ class Outbox:
             if row is None:
                 return
             waiting = WebhookDelivery.objects.filter(
-                webhook=row.webhook_id, rule=row.rule_id, action=row.action, state=DeliveryState.WAITING
+                webhook=row.webhook_id,
+                rule=row.rule_id,
+                subscription=row.subscription_id,
+                action=row.action,
+                state=DeliveryState.WAITING,
             )
             waiting.filter(attempts__gt=0, next_try_ns__gt=now_ns).update(next_try_ns=now_ns)
 
@@ -143,11 +166,18 @@ class Outbox:
     def clean(self) -> None:
         """Delete old rows, and give up the oldest of too many waiting ones."""
         now_ns = self._clock.wall_ns()
-        for state, kept_ns in ((DeliveryState.DELIVERED, KEPT_NS), (DeliveryState.DEAD, DEAD_KEPT_NS)):
-            old = WebhookDelivery.objects.filter(state=state, ended_ns__lte=now_ns - kept_ns)
+        pushes = WebhookDelivery.objects.filter(subscription__isnull=False)
+        others = WebhookDelivery.objects.filter(subscription=None)
+        for rows, state, kept_ns in (
+            (others, DeliveryState.DELIVERED, KEPT_NS),
+            (others, DeliveryState.DEAD, DEAD_KEPT_NS),
+            (pushes, DeliveryState.DELIVERED, PUSH_KEPT_NS),
+            (pushes, DeliveryState.DEAD, PUSH_KEPT_NS),
+        ):
+            old = rows.filter(state=state, ended_ns__lte=now_ns - kept_ns)
             while keys := list(old.order_by().values_list("pk", flat=True)[:BATCH]):
                 WebhookDelivery.objects.filter(pk__in=keys).delete()
-        targets: list[Target] = [*Webhook.objects.all(), *Rule.objects.all()]
+        targets: list[Target] = [*Webhook.objects.all(), *Rule.objects.all(), *PushSubscription.objects.all()]
         for target in targets:
             waiting = target.deliveries.filter(state=DeliveryState.WAITING)
             if (last := _newest_excess(waiting, MAX_WAITING)) is not None:
@@ -201,9 +231,10 @@ def _claimed(target: Target, row: WebhookDelivery) -> Claimed:
         row.attempts + 1,
         url,
         secret,
-        isinstance(target, Rule) or target.verify_tls,
+        target.verify_tls if isinstance(target, Webhook) else True,
         error,
         Action(row.action),
         row.rule_id,
         row.event_id,
+        row.subscription_id,
     )

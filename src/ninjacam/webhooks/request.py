@@ -92,11 +92,19 @@ def _target(url: str) -> RequestTarget:
 
 
 async def post(
-    url: str, body: bytes, headers: Mapping[str, str], *, verify_tls: bool, timeout_s: float = TIMEOUT_S
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    verify_tls: bool,
+    timeout_s: float = TIMEOUT_S,
+    check: addresses.Check | None = None,
 ) -> int:
-    """Return the status of a response that accepts the delivery. Raises: DeliveryError."""
+    """Return the status of a response that accepts the delivery. `check`: of the receiver's addresses; None: all but
+    link-local and metadata addresses. Raises: DeliveryError.
+    """
     try:
-        status = await _post(url, body, headers, verify_tls, timeout_s)
+        status = await _post(url, body, headers, verify_tls, timeout_s, check)
     except TimeoutError as error:
         raise DeliveryError(
             f"The receiver did not answer within {timeout_s:g} s. Answer first, and do slow work afterwards."
@@ -122,7 +130,14 @@ class _ResponseProtocol(asyncio.StreamReaderProtocol):
         super().connection_lost(None)
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str], verify_tls: bool, timeout_s: float) -> int:
+async def _post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    verify_tls: bool,
+    timeout_s: float,
+    check: addresses.Check | None,
+) -> int:
     """Raises: TimeoutError: the head of the response has not arrived in time. How its body ends does not matter."""
     target = _target(url)
     reader = asyncio.StreamReader(limit=_LIMIT_BYTES)
@@ -131,10 +146,9 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], verify_tls: b
         f"Host: {target.authority}",
         f"User-Agent: {USER_AGENT}",
         "Accept: */*",
-        "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in headers.items()),
+        *(f"{name}: {value}" for name, value in {"Content-Type": "application/json", **headers}.items()),
     ]
     transport: asyncio.Transport | None = None
     try:
@@ -145,6 +159,7 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], verify_tls: b
                 target.port,
                 SourceConfig(url, verify_tls=verify_tls),
                 tls=target.is_tls,
+                check=check,
             )
             transport.write(checked_lines(lines) + body)
             message, ahead = await read_head(reader, target)

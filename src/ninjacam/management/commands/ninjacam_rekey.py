@@ -1,4 +1,4 @@
-"""`ninjacam rekey`: encrypt all camera credentials and secrets of webhooks again."""
+"""`ninjacam rekey`: encrypt all camera credentials, and the secrets of webhooks and notifications, again."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django.db import transaction
 
 from ninjacam.credentials import reseal
 from ninjacam.management.base import NinjacamCommand
-from ninjacam.models import Camera, Stream, Webhook
+from ninjacam.models import Camera, PushSubscription, Stream, VapidKey, Webhook
 
 
 class Command(NinjacamCommand):
@@ -29,4 +29,11 @@ class Command(NinjacamCommand):
             for webhook in webhooks:
                 webhook.credentials = reseal(webhook.credentials)
             Webhook.objects.bulk_update(webhooks, ["credentials"])
+            rows: list[PushSubscription | VapidKey] = [
+                *PushSubscription.objects.all(),
+                *VapidKey.objects.all(),
+            ]
+            for row in rows:
+                row.credentials = reseal(row.credentials)
+                row.save(update_fields=["credentials"])
         self.stdout.write(f"Encrypted the credentials of {len(cameras)} cameras.")
