@@ -217,6 +217,7 @@ class EventCaller:
         elif call.attempts > MAX_ATTEMPTS:
             self._fail(call, ProcessorError(f"{_described(call.processor)} has ended its process too often."))
         else:
+            self._backlog.note(model.spec.version)
             taken = Snapshot.objects.filter(pk=event.pk).first()
             question = {
                 "search_model": model.as_dict(),
@@ -356,9 +357,15 @@ class _Backlog:
     first, at a bounded rate."""
 
     def __init__(self) -> None:
+        self._version = ""
         self._below: int | None = None
         """Id of the event that was requested last; None: start with the newest."""
         self._next_ns = 0
+
+    def note(self, version: str) -> None:
+        """Start again with the newest event if the model is another one."""
+        if version != self._version:
+            self._version, self._below, self._next_ns = version, None, 0
 
     def request_some(self, now_ns: int) -> None:
         if now_ns < self._next_ns <= now_ns + BACKLOG_AGAIN_NS:
@@ -367,21 +374,32 @@ class _Backlog:
         self._next_ns = now_ns + BACKLOG_EVERY_NS
         if model is None:
             return
-        events = self._find(_embedding_name(model))
-        with transaction.atomic():
-            for event in events:
-                EventCall.objects.request(event.pk, event.slug, [_embedding_name(model)], now_ns)
+        self.note(model.spec.version)
+        self._next_ns = now_ns + BACKLOG_EVERY_NS
+        events = _request_earlier(model, self._below, now_ns)
         self._below = events[-1].pk if events else None
         if not events:
             self._next_ns = now_ns + BACKLOG_AGAIN_NS
 
-    def _find(self, name: str) -> list[Event]:
-        embedded = EventEmbedding.objects.filter(event=OuterRef("pk"), model=name.removeprefix(EMBEDDING))
-        called = EventCall.objects.filter(event_id=OuterRef("pk"), processor=name)
-        found = Event.objects.exclude(snapshot_ns=None).filter(~Exists(embedded), ~Exists(called))
-        if self._below is not None:
-            found = found.filter(pk__lt=self._below)
-        return list(found.order_by("-pk")[:BACKLOG])
+
+def request_earlier_vectors(model: SearchModel) -> None:
+    """Have the vectors of the newest earlier events made now, after the model was installed. The others follow."""
+    _request_earlier(model, None, SYSTEM_CLOCK.wall_ns())
+
+
+def _request_earlier(model: SearchModel, below: int | None, now_ns: int) -> list[Event]:
+    """Request the vectors of the newest events without one, with ids less than `below`. Return these events."""
+    name, version = _embedding_name(model), model.spec.version
+    embedded = EventEmbedding.objects.filter(event=OuterRef("pk"), model=version)
+    called = EventCall.objects.filter(event_id=OuterRef("pk"), processor=name)
+    found = Event.objects.exclude(snapshot_ns=None).filter(~Exists(embedded), ~Exists(called))
+    if below is not None:
+        found = found.filter(pk__lt=below)
+    events = list(found.order_by("-pk")[:BACKLOG])
+    with transaction.atomic():
+        for event in events:
+            EventCall.objects.request(event.pk, event.slug, [name], now_ns)
+    return events
 
 
 def _pause_ns(count: int) -> int:

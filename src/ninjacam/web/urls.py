@@ -6,7 +6,9 @@ from django.views.i18n import set_language
 from ninjacam.project import login_required
 from ninjacam.web import views
 from ninjacam.web.backtest_page import show_backtest
+from ninjacam.web.days_page import show_days
 from ninjacam.web.events_page import show_events
+from ninjacam.web.exports_page import show_exports
 from ninjacam.web.layout_page import edit_layout
 from ninjacam.web.options_page import choose_processors, edit_options
 from ninjacam.web.publishing_page import download_certificate, show_publishing
@@ -20,6 +22,8 @@ urlpatterns = [
     path("language/", login_required(set_language), name="language"),
     path("account/", views.show_account, name="account"),
     path("events/", show_events, name="events"),
+    path("events/days/", show_days, name="event-days"),
+    path("exports/", show_exports, name="exports"),
     path("layouts/new/", edit_layout, name="layout-add"),
     path("layouts/<int:layout_id>/", edit_layout, name="layout"),
     path("replay/", views.show_replay, name="replay"),

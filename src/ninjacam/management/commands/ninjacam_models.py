@@ -1,12 +1,15 @@
 """`ninjacam models list|add|pull|remove`: networks that processors use."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db import DatabaseError
 
+from ninjacam.actions.event_calls import request_earlier_vectors
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ModelError
 from ninjacam.inference.catalogue import CATALOGUE, by_sha256
@@ -151,6 +154,8 @@ class Command(NinjacamCommand):
         self.stdout.write(
             f"Added {name}: search by words, {made.spec.dimensions} numbers for each event{licence}."
         )
+        with contextlib.suppress(DatabaseError):  # There is none yet, while an image of a container is built.
+            request_earlier_vectors(made)
         trial = trials[0]
         self.stdout.write(
             f"One image takes {trial['duration_ms']:.0f} ms ({trial['engine']}, {trial['device']})."
