@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ninjacam.live.events import MAX_PER_USER
+from tests.harness import color_words
 from tests.harness.cameras import FakeCamera
 from tests.harness.chrome import CHROMIUM, Browser, Tab
 from tests.harness.processes import wait_until
@@ -103,6 +104,39 @@ def test_a_user_looks_through_the_events(product: Product, tab: Tab) -> None:
     tab.js("document.querySelector('[value=delete]').click()")
     tab.until("document.querySelector('.empty') !== null")
     assert [product.client.get(f"{API}/{each}").status for each in (first, second, third)] == [200, 404, 404]
+
+
+def test_events_are_found_by_words_and_exported(product: Product, tab: Tab) -> None:
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed (pip install 'ninjacam[search]').")
+    files = color_words.write_files(product.data / "files")
+    event = create(product, label="Colorful", duration_s=1)
+    wait_until(lambda: read(product, event)["snapshot_at"], 40, "a snapshot", processes=[product])
+    image, *others = map(str, files)
+    product.cli("models", "add", image, "--text", others[0], "--tokenizer", others[1], "--name", "colors")
+
+    def search() -> Any:
+        return product.client.get(f"{API}?search=green+car&label=Colorful").json()["items"]
+
+    wait_until(search, 40, "the vector of an earlier event", processes=[product])
+    tab.navigate(product.url("/events/?label=Colorful"))
+    tab.js("document.querySelector('[name=search]').value = 'green car'")
+    tab.js("document.querySelector('[name=search]').form.requestSubmit()")
+    tab.until(
+        "document.readyState === 'complete' && document.querySelector('h2.day')?.textContent === 'Best matches'"
+    )
+    assert tab.js(f"{CARD}.dataset.event") == str(event)
+
+    # The chosen event becomes a file, whose progress the page of exports shows.
+    tab.js("document.getElementById('choose-all').click()")
+    tab.js("document.querySelector('[value=export]').click()")
+    tab.until("location.pathname === '/exports/' && document.querySelector('a[download]') !== null", 30)
+    size = tab.js("fetch(document.querySelector('a[download]').href).then(r => r.blob()).then(b => b.size)")
+    assert size > 10_000
+    tab.js("globalThis.confirm = () => true")
+    tab.js("document.querySelector('[value=delete]').click()")
+    tab.until("document.querySelector('.empty') !== null")
+    tab.navigate(product.url("/events/days/"))
+    assert tab.js("document.querySelectorAll('.days .kind').length") >= 1
 
 
 def test_the_page_needs_no_script(product: Product, tab: Tab) -> None:

@@ -1,24 +1,29 @@
-"""Calls processors with `when="events"` for events, in the jobs process. Their code runs in a child of it.
+"""Calls processors with `when="events"` for events, in the jobs process, and has the snapshots mapped to vectors for
+the search by words. Both run in a child of it.
 
 A row of `EventCall` waits for each event and processor, so neither a restart nor a crash loses a call. The result and
 the end of the row are written in one transaction, so a result is stored once.
 """
 
+import base64
+import binascii
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from django.db import transaction
-from django.db.models import F, Min
+from django.db.models import Exists, F, Min, OuterRef
 
 from ninjacam.actions.event_call_process import CallProcess, CallProcessEndedError, CallStoppedError, Json
 from ninjacam.actions.events import store_result
+from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError, ProcessorError
 from ninjacam.core.ready_made import is_ready_made
 from ninjacam.core.times import to_datetime
-from ninjacam.models import CallState, Camera, Event, EventCall, Snapshot
-from ninjacam.models.event_call import LEASE_NS, MAX_WAITING, UNKNOWN
+from ninjacam.inference.search_models import SearchModel, find_search_model
+from ninjacam.models import CallState, Camera, Event, EventCall, EventEmbedding, Snapshot
+from ninjacam.models.event_call import EMBEDDING, LEASE_NS, MAX_WAITING, UNKNOWN
 from ninjacam.models.profile import find_active
 from ninjacam.models.snapshot import snapshot_path
 from ninjacam.queries.status import Status, read_status
@@ -39,6 +44,11 @@ LOOK_AGAIN_NS = 60 * 10**9
 GIVE_UP_NS = 3600 * 10**9
 """Nanoseconds after the capture of a snapshot, after which processors that are still not loaded are not called."""
 MAX_PAIRS = 1000
+BACKLOG = 20
+"""Number of earlier events whose vectors are requested at once, after another model was installed."""
+BACKLOG_EVERY_NS = 10 * 10**9
+BACKLOG_AGAIN_NS = 600 * 10**9
+"""Nanoseconds until earlier events are looked through again."""
 
 Pair = tuple[str, str]
 """The slug of a camera and the name of a processor."""
@@ -50,7 +60,19 @@ def request_event_calls(event: Event, now_ns: int) -> None:
     names = [name for name in _names(event, status) if _has_room(event, name, now_ns)]
     if not status.is_code_complete:
         names.append(UNKNOWN)
+    model = find_search_model(get_settings().models_dir)
+    if model is not None and _has_room(event, _embedding_name(model), now_ns):
+        names.append(_embedding_name(model))
     EventCall.objects.request(event.pk, event.slug, names, now_ns)
+
+
+def _described(name: str) -> str:
+    """Return the start of a sentence about what is called."""
+    return "The model for the search by words" if name.startswith(EMBEDDING) else f"The processor {name!r}"
+
+
+def _embedding_name(model: SearchModel) -> str:
+    return EMBEDDING + model.spec.version
 
 
 def _names(event: Event, status: Status) -> list[str]:
@@ -80,10 +102,12 @@ def _has_room(event: Event, name: str, now_ns: int) -> bool:
     waiting = EventCall.objects.of(event.slug, name).filter(state=CallState.WAITING)
     if waiting.exclude(event_id=event.pk)[:MAX_WAITING].count() < MAX_WAITING:
         return True
-    error = ProcessorError(
-        f"The processor {name!r} is too slow: {MAX_WAITING} events wait for it. Reduce its events with `kinds` or "
-        "`labels`, or make it faster."
+    advice = (
+        "Use a smaller one."
+        if name.startswith(EMBEDDING)
+        else ("Reduce its events with `kinds` or `labels`, or make it faster.")
     )
+    error = ProcessorError(f"{_described(name)} is too slow: {MAX_WAITING} events wait for it. {advice}")
     values = {"slug": event.slug, "state": CallState.FAILED, "due_ns": None, "error": error.as_dict()}
     EventCall.objects.update_or_create(
         event_id=event.pk, processor=name, defaults={**values, "ended_ns": now_ns}
@@ -119,12 +143,14 @@ class EventCaller:
         self._turn = 0
         self._crashes: dict[Pair, int] = {}
         """The number of times in a row that a processor has ended its process."""
+        self._backlog = _Backlog()
 
     def tick(self) -> bool:
         """Make one call. Return whether one was due."""
         now_ns = self._clock.wall_ns()
         call = self._choose(now_ns)
         if call is None:
+            self._backlog.request_some(now_ns)
             return False
         self._lease_ns = now_ns + LEASE_NS
         held = EventCall.objects.filter(pk=call.pk, due_ns=call.due_ns)
@@ -167,6 +193,8 @@ class EventCaller:
         status = read_status()
         if event is None or event.snapshot_ns is None:
             self._held(call).delete()
+        elif call.processor.startswith(EMBEDDING):
+            self._make_embedding(call, event)
         elif call.processor == UNKNOWN:
             self._find_processors(call, event, status)
         elif call.processor not in _names(event, status):
@@ -179,7 +207,25 @@ class EventCaller:
                 call, ProcessorError(f"The processor {call.processor!r} has ended its process too often.")
             )
         else:
-            self._call(call, event, status)
+            question = _question(call, event, status, self._clock.wall_ns())
+            self._call(call, question, self._store)
+
+    def _make_embedding(self, call: EventCall, event: Event) -> None:
+        model = find_search_model(get_settings().models_dir)
+        if model is None or call.processor != _embedding_name(model):
+            self._held(call).delete()  # It was removed or replaced. The new one is requested again.
+        elif call.attempts > MAX_ATTEMPTS:
+            self._fail(call, ProcessorError(f"{_described(call.processor)} has ended its process too often."))
+        else:
+            self._backlog.note(model.spec.version)
+            taken = Snapshot.objects.filter(pk=event.pk).first()
+            question = {
+                "search_model": model.as_dict(),
+                "snapshot": str(snapshot_path(event.pk)),
+                "box": None if taken is None else taken.box,
+                "camera": event.slug,
+            }
+            self._call(call, question, self._store_embedding)
 
     def _find_processors(self, call: EventCall, event: Event, status: Status) -> None:
         """Request the calls that could not be requested when the snapshot was stored."""
@@ -203,10 +249,10 @@ class EventCaller:
             pause_ns = LOOK_AGAIN_NS if status.is_code_known else RESTART_NS
             self._held(call).update(due_ns=now_ns + pause_ns, attempts=0)
 
-    def _call(self, call: EventCall, event: Event, status: Status) -> None:
+    def _call(self, call: EventCall, question: Json, store: Callable[[EventCall, Any], None]) -> None:
         pair = call.slug, call.processor
         try:
-            answer = self._ask(_question(call, event, status, self._clock.wall_ns()), call)
+            answer = self._ask(question, call)
         except CallStoppedError:
             self.close()
             self._held(call).update(due_ns=self._clock.wall_ns(), attempts=F("attempts") - 1)
@@ -220,7 +266,7 @@ class EventCaller:
                 logger.warning("%s: %s\n%s", call.slug, error.get("message"), error.get("traceback", ""))
                 self._retry(call, answer["error"], _pause_ns(call.attempts))
             else:
-                self._store(call, answer.get("result"))
+                store(call, answer.get("result"))
 
     def _ask(self, question: Json, call: EventCall) -> Json:
         """Raises: CallProcessEndedError, CallStoppedError; DatabaseError."""
@@ -255,7 +301,7 @@ class EventCaller:
         while len(self._crashes) > MAX_PAIRS:
             del self._crashes[next(iter(self._crashes))]
         pause_ns = 0 if ended.was_killed and count == 1 else _pause_ns(count)
-        error = ProcessorError(f"The processor {call.processor!r} {ended}.", traceback=ended.traceback)
+        error = ProcessorError(f"{_described(call.processor)} {ended}.", traceback=ended.traceback)
         logger.warning("%s: %s", call.slug, error)
         if pause_ns:
             now_ns = self._clock.wall_ns()
@@ -290,6 +336,70 @@ class EventCaller:
             )
             if is_held and event is not None:
                 store_result(event, call.processor, data, replaces=call.has_result)
+
+    def _store_embedding(self, call: EventCall, result: Any) -> None:
+        """Store the vector, and delete the row: without a failure, it has nothing more to say."""
+        try:
+            vector = base64.b64decode(result if isinstance(result, str) else "", validate=True)
+        except binascii.Error:
+            vector = b""
+        with transaction.atomic():
+            event = Event.objects.select_for_update().filter(pk=call.event_id).first()
+            if self._held(call).delete()[0] and event is not None and vector:
+                version = call.processor.removeprefix(EMBEDDING)
+                EventEmbedding.objects.update_or_create(
+                    event=event, defaults={"model": version, "vector": vector}
+                )
+
+
+class _Backlog:
+    """Requests the vectors of events that had their snapshots before the present model was installed, the newest event
+    first, at a bounded rate."""
+
+    def __init__(self) -> None:
+        self._version = ""
+        self._below: int | None = None
+        """Id of the event that was requested last; None: start with the newest."""
+        self._next_ns = 0
+
+    def note(self, version: str) -> None:
+        """Start again with the newest event if the model is another one."""
+        if version != self._version:
+            self._version, self._below, self._next_ns = version, None, 0
+
+    def request_some(self, now_ns: int) -> None:
+        if now_ns < self._next_ns <= now_ns + BACKLOG_AGAIN_NS:
+            return
+        model = find_search_model(get_settings().models_dir)
+        self._next_ns = now_ns + BACKLOG_EVERY_NS
+        if model is None:
+            return
+        self.note(model.spec.version)
+        self._next_ns = now_ns + BACKLOG_EVERY_NS
+        events = _request_earlier(model, self._below, now_ns)
+        self._below = events[-1].pk if events else None
+        if not events:
+            self._next_ns = now_ns + BACKLOG_AGAIN_NS
+
+
+def request_earlier_vectors(model: SearchModel) -> None:
+    """Have the vectors of the newest earlier events made now, after the model was installed. The others follow."""
+    _request_earlier(model, None, SYSTEM_CLOCK.wall_ns())
+
+
+def _request_earlier(model: SearchModel, below: int | None, now_ns: int) -> list[Event]:
+    """Request the vectors of the newest events without one, with ids less than `below`. Return these events."""
+    name, version = _embedding_name(model), model.spec.version
+    embedded = EventEmbedding.objects.filter(event=OuterRef("pk"), model=version)
+    called = EventCall.objects.filter(event_id=OuterRef("pk"), processor=name)
+    found = Event.objects.exclude(snapshot_ns=None).filter(~Exists(embedded), ~Exists(called))
+    if below is not None:
+        found = found.filter(pk__lt=below)
+    events = list(found.order_by("-pk")[:BACKLOG])
+    with transaction.atomic():
+        for event in events:
+            EventCall.objects.request(event.pk, event.slug, [name], now_ns)
+    return events
 
 
 def _pause_ns(count: int) -> int:

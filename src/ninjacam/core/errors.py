@@ -42,6 +42,7 @@
     ├── EngineRunningError           another engine holds this run directory
     ├── ForbiddenError               the user may not do this
     ├── NotFoundError                the object does not exist, or is invisible to the user
+    ├── SearchUnavailableError       the search by words has no model, or its model does not work
     ├── ConflictError                the state of the object, or a name in use, prevents this
     └── InvalidError                 a value cannot be used; names its field
 
@@ -281,6 +282,11 @@ class NotFoundError(NinjacamError):
 
 class ConflictError(NinjacamError):
     code = "conflict"
+    retryable = False
+
+
+class SearchUnavailableError(NinjacamError):
+    code = "search_unavailable"
     retryable = False
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 MAX_FIELDS = 500_000
 """Maximum number of fields to read; large detectors have fewer than 10,000."""
 MAX_DIMENSIONS = 8
-FLOAT, UINT8, INT64, FLOAT16 = 1, 2, 7, 10
+FLOAT, UINT8, INT32, INT64, FLOAT16 = 1, 2, 6, 7, 10
 """TensorProto.DataType"""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

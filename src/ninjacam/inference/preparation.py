@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ninjacam.core.errors import ConfigError
 from ninjacam.inference.candidates import Candidates, Floats, Size
-from ninjacam.inference.spec import ModelSpec
+from ninjacam.inference.spec import InputSpec
 
 BgrImage: TypeAlias = npt.NDArray[np.uint8]
 """Shape (height, width, 3), channels BGR."""
@@ -58,7 +58,7 @@ class Placement:
         return replace(found, boxes=boxes, points=points).take(np.flatnonzero(visible))
 
 
-def place(image: BgrImage, size: Size, spec: ModelSpec) -> tuple[BgrImage, Placement]:
+def place(image: BgrImage, size: Size, spec: InputSpec) -> tuple[BgrImage, Placement]:
     """Return the image as uint8 of `size`, scaled and padded as the network expects, and where it is.
 
     The result may be the image itself, so it must not be changed.
@@ -81,7 +81,7 @@ def place(image: BgrImage, size: Size, spec: ModelSpec) -> tuple[BgrImage, Place
     return placed, Placement(scaled[0] / width_px, scaled[1] / height_px, left, top, width_px, height_px)
 
 
-def to_blob(placed: Sequence[BgrImage], spec: ModelSpec) -> Floats:
+def to_blob(placed: Sequence[BgrImage], spec: InputSpec) -> Floats:
     """Return the input of a network: float32, (images, 3, height, width), in its order of colors, normalized."""
     is_uniform = len(set(spec.scale)) == 1
     made = cv2.dnn.blobFromImages(

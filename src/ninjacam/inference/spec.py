@@ -26,24 +26,32 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Channels = tuple[_Finite, _Finite, _Finite]
 
 
-class ModelSpec(BaseModel):
-    """How images are prepared for a network, and how its outputs are decoded.
+class InputSpec(BaseModel):
+    """How images are prepared for a network.
 
     `input_size`: width and height in pixels. `colors`: order of the channels. A network receives (pixel - mean) *
     scale, for each channel in that order. `letterbox`: where the image is placed in the input, so that it keeps its
-    aspect ratio; "none": it is stretched. `padding`: brightness around it. `score`: the default threshold. `sha256`: of
-    model.onnx; "": not checked. `tried_with`: the engine that has run it without a crash.
+    aspect ratio; "none": it is stretched. `padding`: brightness around it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    decoder: str
     input_size: tuple[_Pixels, _Pixels]
     colors: Literal["bgr", "rgb"] = "bgr"
     mean: _Channels = (0, 0, 0)
     scale: _Channels = (1, 1, 1)
     letterbox: Literal["corner", "center", "none"] = "corner"
     padding: int = Field(0, ge=0, le=255)
+
+
+class ModelSpec(InputSpec):
+    """How images are prepared for a network, and how its outputs are decoded.
+
+    `score`: the default threshold. `sha256`: of model.onnx; "": not checked. `tried_with`: the engine that has run it
+    without a crash.
+    """
+
+    decoder: str
     score: float = Field(0.4, ge=0.01, le=1)
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     tried_with: str = ""
@@ -65,7 +73,7 @@ def make_spec(values: Mapping[str, Any]) -> ModelSpec:
     try:
         return ModelSpec.model_validate({**defaults, **values})
     except ValidationError as exc:
-        raise ModelError(f"The description of the model is invalid: {_first_problem(exc)}.") from exc
+        raise ModelError(f"The description of the model is invalid: {first_problem(exc)}.") from exc
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -73,10 +81,11 @@ def parse_spec(text: str) -> ModelSpec:
     try:
         return ModelSpec.model_validate_json(text)
     except ValidationError as exc:
-        raise ModelError(f"model.json is invalid: {_first_problem(exc)}.") from exc
+        raise ModelError(f"model.json is invalid: {first_problem(exc)}.") from exc
 
 
-def _first_problem(exc: ValidationError) -> str:
+def first_problem(exc: ValidationError) -> str:
+    """Return the first of the invalid values with its name, as part of a sentence."""
     first = exc.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     what = first["msg"].removeprefix("Value error, ")

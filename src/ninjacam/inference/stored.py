@@ -26,6 +26,8 @@ from ninjacam.inference.spec import (
 )
 
 ONNX, LABELS, SPEC = "model.onnx", "labels.txt", "model.json"
+SEARCH_SPEC = "search.json"
+"""The description of a model for search by words (`search_models`), which does not detect objects."""
 DEFAULT_SIZE_PX = 640
 """Width and height of the input of a model that accepts any size."""
 
@@ -43,6 +45,8 @@ class StoredModel:
 def read_stored(directory: Path) -> StoredModel:
     """Read the description and the labels. The ONNX file is read when the model is loaded. Raises: ModelError."""
     name = directory.name
+    if (directory / SEARCH_SPEC).is_file():
+        raise ModelError(f"The model “{name}” is for the search by words, and finds no objects.")
     if not (directory / ONNX).is_file():
         raise ModelError(f"The model “{name}” has no file {ONNX}. Remove it, and add it again.")
     try:
@@ -65,12 +69,14 @@ def find_stored(models_dir: Path, name: str) -> StoredModel:
 
 
 def list_stored(models_dir: Path) -> Iterator[tuple[str, StoredModel | ModelError]]:
-    """Yield the name of each model, and the model or why it cannot be used."""
+    """Yield the name of each detector, and the model or why it cannot be used."""
     try:
         names = sorted(each.name for each in models_dir.iterdir() if each.is_dir() and each.name[0] != ".")
     except OSError:
         return
     for name in names:
+        if (models_dir / name / SEARCH_SPEC).is_file():
+            continue
         try:
             yield name, read_stored(models_dir / name)
         except ModelError as exc:
@@ -123,27 +129,22 @@ def install(
     `check`: is called before the model gets its name, and returns the engine that runs it. Raises: ModelError; whatever
     `check` raises.
     """
-    target = models_dir / check_name(name)
-    if target.exists():
-        raise ModelError(f"A model “{name}” is already installed. Remove it first, or use another name.")
-    with _new_directory(models_dir, name) as made:
-        try:
-            shutil.copyfile(file, made / ONNX)
-            write_labels(made / LABELS, labels)
-            tried_with = check(StoredModel(name, made / ONNX, spec, tuple(labels)))
-            tried = spec.model_copy(update={"tried_with": tried_with})
-            (made / SPEC).write_text(tried.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            made.rename(target)
-        except (
-            OSError
-        ) as exc:  # The disk is full, or another process has installed one of this name meanwhile.
-            raise ModelError(f"The model “{name}” cannot be written: {exc.strerror}.") from exc
-    return read_stored(target)
+    with new_model(models_dir, name) as made:
+        shutil.copyfile(file, made / ONNX)
+        write_labels(made / LABELS, labels)
+        tried_with = check(StoredModel(name, made / ONNX, spec, tuple(labels)))
+        tried = spec.model_copy(update={"tried_with": tried_with})
+        (made / SPEC).write_text(tried.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return read_stored(models_dir / name)
 
 
 @contextmanager
-def _new_directory(models_dir: Path, name: str) -> Iterator[Path]:
-    """Yield a directory that is removed at the end, unless it was renamed. Its name is not that of a model."""
+def new_model(models_dir: Path, name: str) -> Iterator[Path]:
+    """Yield an empty directory, which gets the name of the model when the block has ended. Raises: ModelError: the name
+    is in use, or the block cannot write."""
+    target = models_dir / check_name(name)
+    if target.exists():
+        raise ModelError(f"A model “{name}” is already installed. Remove it first, or use another name.")
     made = models_dir / f".new-{os.getpid()}" / name
     shutil.rmtree(made.parent, ignore_errors=True)
     try:
@@ -152,6 +153,9 @@ def _new_directory(models_dir: Path, name: str) -> Iterator[Path]:
         raise ModelError(f"{models_dir} cannot be written: {exc.strerror}.") from exc
     try:
         yield made
+        made.rename(target)
+    except OSError as exc:  # The disk is full, or another process has installed one of this name meanwhile.
+        raise ModelError(f"The model “{name}” cannot be written: {exc.strerror}.") from exc
     finally:
         shutil.rmtree(made.parent, ignore_errors=True)
 

@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,15 @@ def try_model(stored: StoredModel, device: str = "auto", *, timeout_s: float = T
         "labels": stored.labels,
         "device": device,
     }
+    answer = ask_child(__name__, question, stored.name, timeout_s)
+    return TrialResult(str(answer["engine"]), str(answer["device"]), float(answer["duration_ms"]))
+
+
+def ask_child(module: str, question: Mapping[str, Any], name: str, timeout_s: float) -> dict[str, Any]:
+    """Return the answer of a module that loads the model `name`. Blocks. Raises: ModelError."""
     try:
         done = subprocess.run(
-            python_command(__name__),
+            python_command(module),
             input=json.dumps(question).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -56,21 +63,26 @@ def try_model(stored: StoredModel, device: str = "auto", *, timeout_s: float = T
             env=_environment(),
         )
     except OSError as exc:
-        raise ModelError(f"The model “{stored.name}” cannot be tried: {exc.strerror}.") from exc
+        raise ModelError(f"The model “{name}” cannot be tried: {exc.strerror}.") from exc
     except subprocess.TimeoutExpired as exc:
         raise ModelError(
-            f"The model “{stored.name}” did not return within {timeout_s:.0f} s. Use a smaller one."
+            f"The model “{name}” did not return within {timeout_s:.0f} s. Use a smaller one."
         ) from exc
+    return parse_answer(done.stdout, name)
+
+
+def parse_answer(printed: bytes, name: str) -> dict[str, Any]:
+    """Return what a process that loads the model `name` has printed. Raises: ModelError."""
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(printed)
     except ValueError as exc:
         raise ModelError(
-            f"The model “{stored.name}” crashes the engine, so it is not used. "
+            f"The model “{name}” crashes the engine, so it is not used. "
             "Copy the file again, or use another one."
         ) from exc
-    if "error" in answer:
-        raise ModelError(str(answer["error"]))
-    return TrialResult(str(answer["engine"]), str(answer["device"]), float(answer["duration_ms"]))
+    if not isinstance(answer, dict) or "error" in answer:
+        raise ModelError(str(answer["error"] if isinstance(answer, dict) else "The model returns no answer."))
+    return answer
 
 
 def _environment() -> dict[str, str]:

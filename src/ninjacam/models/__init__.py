@@ -7,6 +7,7 @@ Not here: who may write them (`ninjacam.actions`), and anything that opens a cam
 from ninjacam.models.camera import Camera, CameraQuerySet
 from ninjacam.models.event import Event, EventQuerySet
 from ninjacam.models.event_call import CallState, EventCall, EventCallQuerySet
+from ninjacam.models.event_embedding import EventEmbedding
 from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.export import Export, ExportQuerySet, ExportState
 from ninjacam.models.grant import CameraGrant
@@ -40,6 +41,7 @@ __all__ = [
     "Event",
     "EventCall",
     "EventCallQuerySet",
+    "EventEmbedding",
     "EventQuerySet",
     "EventUpdate",
     "Export",

@@ -18,6 +18,9 @@ LEASE_NS = 30 * 10**9
 """If the process that makes a call is killed, the call is repeated after this time."""
 UNKNOWN = ""
 """Name in place of the processors, until these are known."""
+EMBEDDING = "*"
+"""First character of the name in place of a processor, if the snapshot is to be mapped to a vector (`EventEmbedding`):
+the version of the search model follows. No processor has such a name."""
 BATCH = 500
 
 

@@ -11,7 +11,7 @@ from ninjacam.auth import Principal, is_guest
 from ninjacam.core.times import to_datetime
 from ninjacam.core.viewer_errors import without_traceback
 from ninjacam.models import CallState, Camera, EventCall, Role
-from ninjacam.models.event_call import UNKNOWN
+from ninjacam.models.event_call import EMBEDDING, UNKNOWN
 from ninjacam.queries.status import Status
 
 
@@ -46,6 +46,7 @@ def list_event_processors(who: Principal, camera: Camera, status: Status) -> lis
         if each.get("when") == "events" and each["name"] not in camera.processors_off
     }
     of_camera = EventCall.objects.filter(slug=camera.slug).exclude(processor=UNKNOWN)
+    of_camera = of_camera.exclude(processor__startswith=EMBEDDING)
     rows: dict[str, dict[str, Any]] = {
         row["processor"]: dict(row)
         for row in of_camera.order_by()

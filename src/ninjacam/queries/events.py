@@ -81,6 +81,15 @@ def list_events(
     return found if conditions is None else conditions.apply(found)
 
 
+def count_by_camera(found: EventQuerySet) -> dict[str, dict[str, int]]:
+    """Return the number of events of each kind, the most frequent kind first, by the slug of the camera."""
+    counts: dict[str, dict[str, int]] = {}
+    rows = found.order_by().values_list("slug", "kind").annotate(count=Count("pk"))
+    for slug, kind, count in rows.order_by("slug", "-count", "kind"):
+        counts.setdefault(slug, {})[kind] = count
+    return counts
+
+
 def count_kinds(found: EventQuerySet) -> dict[str, int]:
     """Return the number of events of each kind, the most frequent kind first."""
     rows = found.order_by().values_list("kind").annotate(count=Count("pk")).order_by("-count", "kind")

@@ -1,11 +1,12 @@
 """Calls processors with `when="events"`. Not here: the process around it (`ninjacam.processes.event_worker`)."""
 
+import base64
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,9 +15,13 @@ from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.event_calls import EventRecord, EventSnapshot
 from ninjacam.core.processors import Processor, Registration
 from ninjacam.core.times import to_datetime
+from ninjacam.inference.search_models import SearchModel
 from ninjacam.supervision.crash_record import RunningFile, running_words
 from ninjacam.vision.calling import call_event_processor, close_processor, new_processor
 from ninjacam.vision.code import ProcessorCode
+
+if TYPE_CHECKING:
+    from ninjacam.inference.search_networks import ImageEncoder
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -46,13 +51,18 @@ class EventCalls:
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._ready_made: dict[str, set[str]] = {}
         self._is_loaded = False
+        self._encoder: tuple[SearchModel, ImageEncoder] | None = None
 
     def answer(self, question: Json) -> Json:
         """Return {"result": what to store, or None} or {"error": `NinjacamError.as_dict`}.
 
-        `question`: {"processor", "options", "ready_made": {name: slugs}, "snapshot": path, "captured_ns", "event"}.
+        `question`: {"processor", "options", "ready_made": {name: slugs}, "snapshot": path, "captured_ns", "event"}. Or
+        {"search_model": `SearchModel.as_dict`, "snapshot": path, "box", "camera"}: the result is then the vector of the
+        image, float16, in base64.
         """
         try:
+            if "search_model" in question:
+                return {"result": self._embed(question)}
             return {"result": self._call(question)}
         except NinjacamError as error:
             return {"error": error.as_dict()}
@@ -79,6 +89,26 @@ class EventCalls:
             return call_event_processor(made, name, record, snapshot)
         finally:
             self._running.leave(self._slot)
+
+    def _embed(self, question: Json) -> str:
+        """Raises: ModelError, DecodeError."""
+        from ninjacam.inference.search_networks import ImageEncoder
+
+        model = SearchModel.from_dict(question["search_model"])
+        image = _read_image(Path(question["snapshot"]))
+        if self._encoder is None or self._encoder[0] != model:
+            self._encoder = None  # Two do not need to fit into the memory.
+            self._enter("setup", question["camera"], model.name)
+            try:
+                self._encoder = model, ImageEncoder(model)
+            finally:
+                self._running.leave(self._slot)
+        self._enter("call", question["camera"], model.name)
+        try:
+            vector = self._encoder[1].embed(image, question["box"])
+        finally:
+            self._running.leave(self._slot)
+        return base64.b64encode(vector.astype("<f2").tobytes()).decode()
 
     def _load(self, ready_made: Mapping[str, list[str]]) -> None:
         for name, slugs in ready_made.items():

@@ -1,4 +1,5 @@
-"""The page with events as cards: filters, what the user has not seen yet, and changes of several events at once."""
+"""The page with events as cards: filters, search by words, what the user has not seen yet, and changes and exports of
+several events at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,16 +14,19 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from ninjacam.actions.events import delete_event, mark_seen, update_event
+from ninjacam.actions.exports import create_export
+from ninjacam.actions.word_search import MAX_CHARS, is_search_possible, search_events
 from ninjacam.auth import Principal
 from ninjacam.core.colors import Color
 from ninjacam.core.errors import InvalidError, NinjacamError
 from ninjacam.core.times import to_datetime, to_ns
 from ninjacam.models import Camera, Event, Role, SeenEvent
 from ninjacam.models.event import EventQuerySet
+from ninjacam.problems import problem_of
 from ninjacam.queries.cameras import list_cameras, list_recorded, may_deleted
 from ninjacam.queries.events import EventFilter, count_kinds, get_event, list_events
 from ninjacam.queries.pages import Page, paginate
@@ -39,6 +43,7 @@ MAX_DIGITS = 18
 BEFORE_NS, AFTER_NS = 2 * 10**9, 3 * 10**9
 """What a clip shows before the start and after the end of an event."""
 MAX_CLIP_NS = 20 * 10**9
+MAX_EXPORT_NS = 24 * 3600 * 10**9
 SPANS = {
     "day": (timedelta(days=1), gettext_lazy("Last 24 hours")),
     "week": (timedelta(days=7), gettext_lazy("Last 7 days")),
@@ -61,7 +66,14 @@ COLOR_NAMES = {
 
 
 class FilterForm(forms.Form):
-    """Conditions for the events of the page. Empty fields: any."""
+    """Conditions for the events of the page. Empty fields: any. `search`: words that the snapshots should fit."""
+
+    search = forms.CharField(
+        label=gettext_lazy("Search by words"),
+        required=False,
+        max_length=MAX_CHARS,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": gettext_lazy("red car at the gate")}),
+    )
 
     camera = forms.MultipleChoiceField(label=gettext_lazy("Cameras"), required=False)
     span = forms.ChoiceField(label=gettext_lazy("Period"), required=False)
@@ -153,15 +165,14 @@ class Card:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """Show events as cards, newest first: `?camera=door&kind=person&day=2026-11-22&unseen=on`. POST changes the chosen
-    ones: `do`: seen, unseen, protect, release or delete."""
-    problems: list[str] = []
-    status = 200
-    if request.method == "POST":
-        problems, status = _change(request, principal), 409
-        if not problems:
-            return redirect(request.get_full_path())
-    now_ns = to_ns(timezone.now())
+    """Show events as cards, newest first: `?camera=door&kind=person&day=2026-11-22&unseen=on`; with `?search=red car`,
+    the ones that fit the words best. POST changes the chosen ones: `do`: seen, unseen, protect, release, delete; or
+    export, which leads to the exports."""
+    problems = _change(request, principal) if request.method == "POST" else []
+    if request.method == "POST" and not problems:
+        is_export = request.POST.get("do") == "export"
+        return redirect("ninjacam:exports" if is_export else request.get_full_path())
+    status = 409 if problems else 200
     names = _camera_names(principal)
     form = FilterForm({"span": "week", **_given(request)}, names)
     problems += form.problems()
@@ -171,17 +182,23 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
     found = list_events(principal, wanted, start_ns, end_ns, conditions)
     # The others must remain visible, too, so that the user can change from one to another.
     of_all_kinds = list_events(principal, wanted, start_ns, end_ns, replace(conditions, kinds=()))
-    shown = _paginate(found, request.GET.get("after", ""))
+    words = form.cleaned_data.get("search", "")
+    shown, failed = _search(principal, found, words) if words else (_paginate(request, found), [])
+    problems += failed
     cards = _cards(principal, shown.items, names)
+    by_day = [(day, list(of_day)) for day, of_day in groupby(cards, lambda card: card.start.date())]
     context = {
         "form": form,
-        "days": [(day, list(of_day)) for day, of_day in groupby(cards, lambda card: card.start.date())],
+        "days": [(None, cards)] if words and cards else by_day,
+        "has_search": is_search_possible() or bool(words),
+        "has_failed": bool(failed),
         "kinds": _kind_links(request, form.cleaned_data.get("kind", ""), count_kinds(of_all_kinds)),
         "older": _link(request, after=shown.next) if shown.next else "",
         "is_filtered": any(request.GET.get(name) for name in form.fields),
-        "since": "" if request.GET.get("after") or end_ns < now_ns or form.is_narrow else _time(now_ns),
+        "since": _since(request, form, end_ns),
         "problems": problems,
-        "may_control": _may_control(principal),
+        "may_control": _may(principal, Role.CONTROL),
+        "may_export": _may(principal, Role.EXPORT),
         "has_cameras": bool(names) or may_deleted(principal, Role.REPLAY),
         "today": timezone.localdate(),
         "yesterday": timezone.localdate() - timedelta(days=1),
@@ -189,10 +206,25 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
     return render_page(request, principal, "ninjacam/events.html", context, status)
 
 
-def _paginate(found: EventQuerySet, after: str) -> Page[Event]:
+def _search(principal: Principal, found: EventQuerySet, words: str) -> tuple[Page[Event], list[str]]:
+    """Return the events that fit the words best, and what went wrong."""
+    try:
+        return Page([event for event, _score in search_events(principal, found, words, PAGE)], None), []
+    except NinjacamError as error:
+        return Page([], None), [problem_of(error).detail]
+
+
+def _since(request: HttpRequest, form: FilterForm, end_ns: int) -> str:
+    """Return the present time, from which new events are announced; "": this page does not show the newest ones."""
+    now_ns = to_ns(timezone.now())
+    is_other = request.GET.get("after") or form.is_narrow or form.cleaned_data.get("search")
+    return "" if is_other or end_ns < now_ns else _time(now_ns)
+
+
+def _paginate(request: HttpRequest, found: EventQuerySet) -> Page[Event]:
     order = ("-start_ns", "-pk")
     try:
-        return paginate(found, order, after, PAGE)
+        return paginate(found, order, request.GET.get("after", ""), PAGE)
     except InvalidError:  # A cursor that was changed by hand.
         return paginate(found, order, "", PAGE)
 
@@ -213,19 +245,37 @@ def _change(request: HttpRequest, principal: Principal) -> list[str]:
     if do in ("seen", "unseen"):
         mark_seen(principal, ids, seen=do == "seen")
         return []
-    if do not in ("protect", "release", "delete"):
+    if do not in ("protect", "release", "delete", "export"):
         return [_("Unknown action.")]
     problems: dict[str, None] = {}
+    exported = 0
     for event_id in ids:
         try:
-            event = get_event(principal, event_id, Role.CONTROL)
-            if do == "delete":
+            event = get_event(principal, event_id, Role.EXPORT if do == "export" else Role.CONTROL)
+            if do == "export":
+                _export(principal, event)
+                exported += 1
+            elif do == "delete":
                 delete_event(principal, event)
             else:
                 update_event(principal, event, protected=do == "protect")
         except NinjacamError as error:
             problems[str(error)] = None
+    if problems and exported:
+        made = ngettext(
+            "%(count)d event is being exported.", "%(count)d events are being exported.", exported
+        )
+        return [made % {"count": exported}, *problems]
     return list(problems)
+
+
+def _export(principal: Principal, event: Event) -> None:
+    """Export the recording of an event, with some seconds before and after it, until now if it is ongoing. Raises:
+    NinjacamError."""
+    now_ns = to_ns(timezone.now())
+    end_ns = now_ns if event.end_ns is None else min(now_ns, event.end_ns + AFTER_NS)
+    start_ns = max(event.start_ns - BEFORE_NS, end_ns - MAX_EXPORT_NS)
+    create_export(principal, event.slug, start_ns, end_ns, "copy", {})
 
 
 def _camera_names(principal: Principal) -> dict[str, str]:
@@ -233,8 +283,9 @@ def _camera_names(principal: Principal) -> dict[str, str]:
     return {slug: names.get(slug, slug) for slug in list_recorded(principal, [])}
 
 
-def _may_control(principal: Principal) -> bool:
-    return list_cameras(principal, Role.CONTROL).exists() or may_deleted(principal, Role.CONTROL)
+def _may(principal: Principal, role: Role) -> bool:
+    """Return whether the user has this role for a camera."""
+    return list_cameras(principal, role).exists() or may_deleted(principal, role)
 
 
 def _cards(principal: Principal, events: list[Event], names: dict[str, str]) -> list[Card]:

@@ -6,7 +6,9 @@ from django.views.i18n import set_language
 from ninjacam.project import login_required
 from ninjacam.web import views
 from ninjacam.web.backtest_page import show_backtest
+from ninjacam.web.days_page import show_days
 from ninjacam.web.events_page import show_events
+from ninjacam.web.exports_page import show_exports
 from ninjacam.web.installation import serve_worker, show_manifest, show_offline
 from ninjacam.web.layout_page import edit_layout
 from ninjacam.web.notifications_page import mute_by_notification, show_notifications
@@ -27,6 +29,8 @@ urlpatterns = [
     path("offline/", show_offline, name="offline"),
     path("notifications/", show_notifications, name="notifications"),
     path("notifications/mute/", mute_by_notification, name="notifications-mute"),
+    path("events/days/", show_days, name="event-days"),
+    path("exports/", show_exports, name="exports"),
     path("layouts/new/", edit_layout, name="layout-add"),
     path("layouts/<int:layout_id>/", edit_layout, name="layout"),
     path("replay/", views.show_replay, name="replay"),

@@ -63,6 +63,7 @@ def test_an_event_is_created_and_read_back(guard: Client, caplog: pytest.LogCapt
         "end": at(8), "data": {"zone": ["gate", 1, None, 0.5]}, "source": "user:stranger", "record": True,
         "protected": False, "score": None, "track": None, "box": None, "best_at": None, "zones": [],
         "snapshot_at": None, "colors": [], "seen_by": [],
+        "similarity": None,
     }  # fmt: skip
     assert guard.get(f"{EVENTS}/{body['id']}").json() == body
     assert guard.get(f"{EVENTS}?{DAY}").json() == {"items": [body], "next": None}

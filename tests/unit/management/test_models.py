@@ -10,6 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from ninjacam.management.diagnosis import look_at_inference
+from ninjacam.models import EventCall
+from tests.harness import color_words
+from tests.unit.conftest import make_event
 from tests.unit.inference.networks import MODELS, ONE_OBJECT, constant_network
 
 
@@ -55,6 +58,27 @@ def test_options_override_the_defaults_of_the_decoder(models_dir: Path, file: Pa
     run("add", file, "--name", "x", "--decoder", "yolox", "--labels", file.with_name("labels.txt"), *options)
     (listed,) = json.loads(run("list", "--json"))
     assert (listed["score"], listed["colors"], listed["mean"]) == (0.7, "rgb", [1, 2, 3])
+
+
+@pytest.mark.django_db
+def test_a_model_for_the_search_by_words_is_added_listed_and_removed(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    event = make_event(snapshot_ns=1)
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed (pip install 'ninjacam[search]').")
+    image, text, tokenizer = color_words.write_files(tmp_path / "files")
+    with pytest.raises(CommandError, match="needs both --text and --tokenizer"):
+        run("add", image, "--text", text)
+    said = run("add", image, "--text", text, "--tokenizer", tokenizer, "--name", "colors", "--licence", "MIT")
+    assert said.startswith(
+        "Added colors: search by words, 8 numbers for each event, licence MIT.\nOne image takes "
+    )
+    assert "colors      installed             clip     MIT         events by words" in run("list")
+    (listed,) = json.loads(run("list", "--json"))
+    assert (listed["name"], listed["family"], listed["dimensions"]) == ("colors", "clip", 8)
+    assert [call.event_id for call in EventCall.objects.all()] == [event.pk], "earlier events follow at once"
+    assert run("remove", "colors") == "Removed colors.\n"
+    assert json.loads(run("list", "--json")) == []
 
 
 def test_the_catalogue_is_listed(models_dir: Path) -> None:

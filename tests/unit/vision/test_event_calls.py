@@ -1,5 +1,6 @@
 """Processors with `when="events"`: declared, kept out of views, called with an event and its snapshot."""
 
+import base64
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,13 @@ from ninjacam.core.errors import ConfigError, EncodeError, InvalidError, ViewNot
 from ninjacam.core.event_calls import EventSnapshot, box_in_pixels
 from ninjacam.core.processors import Processor, ProcessorRegistry, Registration, processor
 from ninjacam.core.results import MAX_EVENT_DATA_BYTES, Result, to_event_data
+from ninjacam.inference.search_models import describe_search_model, install_search_model
 from ninjacam.supervision.crash_record import RunningFile, read_last_words
 from ninjacam.vision import event_calls
 from ninjacam.vision.chains import preceding_views, resolve_chain
 from ninjacam.vision.code import ModuleFile, ProcessorCode
 from ninjacam.vision.event_calls import EventCalls
+from tests.harness import color_words
 
 CODE = """
 from pydantic import BaseModel
@@ -274,3 +277,29 @@ def test_a_snapshot_without_an_object_is_its_own_crop() -> None:
     crop[:] = 9
     assert snapshot.box is None and crop.shape == image.shape and not image.any()
     assert snapshot.captured_at.timestamp() == 1
+
+
+def test_a_snapshot_is_mapped_to_a_vector_without_loading_user_code(
+    calls: EventCalls, tmp_path: Path, phases: list[str]
+) -> None:
+    files = color_words.write_files(tmp_path / "files")
+    spec = describe_search_model(*files, "clip")
+    tried = {"dimensions": color_words.VECTOR, "engine": "x"}
+    model = install_search_model(tmp_path / "models", files, "colors", spec, lambda made: tried)
+    image = np.full((200, 400, 3), (0, 255, 0), np.uint8)
+    image[60:110, 100:150] = (0, 0, 255)
+    cv2.imwrite(str(tmp_path / "7.jpg"), image)
+    asked = {"search_model": model.as_dict(), "snapshot": str(tmp_path / "7.jpg"), "camera": "gate"}
+    whole, around = (
+        np.frombuffer(base64.b64decode(calls.answer({**asked, "box": box})["result"]), "<f2")
+        for box in (None, [0.25, 0.3, 0.375, 0.55])
+    )
+    assert len(whole) == color_words.VECTOR and around[0] > whole[0] + 0.1, "the object is red"
+    assert phases == ["setup", "call", "call"], "the network was loaded once"
+    assert "event_cams" not in sys.modules
+    missing = calls.answer({**asked, "box": None, "snapshot": str(tmp_path / "none.jpg")})
+    assert missing["error"]["code"] == "decode"
+    (model.directory / "image.onnx").write_bytes(color_words.image_network(vector=5))
+    (tmp_path / "models" / "colors").rename(tmp_path / "models" / "other")
+    moved = {**model.as_dict(), "directory": str(tmp_path / "models" / "other")}
+    assert calls.answer({**asked, "search_model": moved, "box": None})["error"]["code"] == "model"

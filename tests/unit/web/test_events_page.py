@@ -1,18 +1,24 @@
 """The page with events as cards."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from ninjacam.actions import word_search
 from ninjacam.core.times import to_ns
-from ninjacam.models import Camera, CameraGrant, Event, SeenEvent
-from ninjacam.web.events_page import MAX_KINDS, MAX_NAMES, PAGE
+from ninjacam.models import Camera, CameraGrant, Event, EventEmbedding, Export, SeenEvent, Segment
+from ninjacam.web.events_page import AFTER_NS, BEFORE_NS, MAX_KINDS, MAX_NAMES, PAGE
+from tests.unit.actions.test_embeddings import install
 from tests.unit.api.test_device import with_role
+from tests.unit.conftest import signed_in
 
 pytestmark = pytest.mark.django_db
 PATH = "/events/"
@@ -238,3 +244,83 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_events(
         make(camera, ago_s=number + 1)
     with django_assert_max_num_queries(20):
         html(guard)
+
+
+def record(camera: Camera) -> None:
+    """Create the index of a quarter of an hour, one file for each minute."""
+    now_ns = to_ns(timezone.now())
+    for minute in range(15):
+        Segment.objects.create(
+            slug=camera.slug, path=f"{camera.slug}/{minute}.mp4", start_ns=now_ns - (minute + 1) * 60 * S,
+            end_ns=now_ns - minute * 60 * S, size_bytes=1, codec="h264", width_px=640, height_px=360,
+        )  # fmt: skip
+
+
+def test_chosen_events_are_exported_with_some_seconds_around_them(camera: Camera) -> None:
+    guard = with_role("exporter", camera, "export")
+    CameraGrant.objects.create(camera=camera, user=User.objects.get(username="exporter"), role="replay")
+    record(camera)
+    past, ongoing = make(camera, ago_s=600), make(camera, ago_s=60, lasts_s=None)
+    assert 'value="export"' in html(guard) and 'href="/exports/"' in html(guard)
+    answer = guard.post(PATH, {"event": [past.pk, ongoing.pk], "do": "export"})
+    assert (answer.status_code, answer.get("Location")) == (302, "/exports/")
+    first, second = Export.objects.order_by("start_ns")
+    assert (first.start_ns, first.end_ns) == (past.start_ns - BEFORE_NS, past.start_ns + 5 * S + AFTER_NS)
+    assert first.kind == "copy" and second.start_ns == ongoing.start_ns - BEFORE_NS
+    assert 0 <= to_ns(timezone.now()) - second.end_ns < 60 * S
+
+
+def test_exports_beyond_the_limit_are_refused_and_the_others_named(
+    camera: Camera, yard: Camera, guard: Client, settings: Any
+) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "ACTIVE_EXPORTS_PER_USER": 2}
+    event, hidden = make(camera), make(yard)
+    assert 'value="export"' not in html(guard)
+    answer = guard.post(PATH, {"event": [event.pk], "do": "export"})
+    assert answer.status_code == 409 and "need the role" in answer.content.decode()
+    CameraGrant.objects.create(camera=camera, user=User.objects.get(username="guard"), role="export")
+    record(camera)
+    chosen = [event.pk, make(camera).pk, make(camera).pk, hidden.pk]
+    text = guard.post(PATH, {"event": chosen, "do": "export"}).content.decode()
+    assert "2 events are being exported." in text and "2 exports waiting or running" in text
+    assert f"No event {hidden.pk}" in text and Export.objects.count() == 2
+
+
+def test_a_search_shows_the_best_matches_first(
+    guard: Client, camera: Camera, yard: Camera, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = install(run_dir)
+    vectors = {"red": [1, -1, -1, 0, 0, 0, 0, 0], "blue": [-1, -1, 1, 0, 0, 0, 0, 0]}
+    asked: list[str] = []
+
+    def run(module: str, question: bytes, timeout_s: float, *, bare: bool) -> bytes:
+        asked.append(json.loads(question)["text"])
+        return json.dumps({"vector": vectors["red"]}).encode()
+
+    monkeypatch.setattr(word_search, "run_module", run)
+    word_search._kept.clear()
+    blue, red, hidden = make(camera, ago_s=5), make(camera, ago_s=50, kind="car"), make(yard)
+    for event, color in ((blue, "blue"), (red, "red"), (hidden, "red")):
+        vector = np.array(vectors[color], "<f2").tobytes()
+        EventEmbedding.objects.create(event=event, model=model.spec.version, vector=vector)
+    assert 'name="search"' in html(guard)
+    page = html(guard, search="red <car>")
+    assert ids(page) == [red.pk, blue.pk] and asked == ["red <car>"]
+    assert "Best matches" in page and 'value="red &lt;car&gt;"' in page and "data-since" not in page
+    assert "search=red+%3Ccar%3E&amp;kind=car" in page, "a kind keeps the words"
+    assert ids(html(guard, search="red <car>", kind="person")) == [blue.pk]
+    long = html(guard, search="x" * 201)
+    assert len(ids(long)) == 2 and "at most 200 characters" in long
+    assert ids(html(guard, search="red", span="day", day="2020-01-01")) == []
+
+
+def test_without_a_model_the_page_says_what_to_install(guard: Client, camera: Camera, run_dir: Path) -> None:
+    make(camera)
+    page = html(guard)
+    assert 'name="search"' not in page and "install a model" not in page
+    page = html(guard, search="red")
+    assert "ninjacam models add --text" in page and ids(page) == [] and "No events" not in page
+
+
+def test_administrators_see_how_to_get_the_search(admin_user: User, camera: Camera, run_dir: Path) -> None:
+    assert "install a model" in html(signed_in(admin_user))

@@ -4,11 +4,13 @@ from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 from ninja import Query, Router, Status
 
 from ninjacam.actions import events as actions
 from ninjacam.actions.audit import record_taken
 from ninjacam.actions.snapshots import read_snapshot
+from ninjacam.actions.word_search import search_events
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.events import (
     EventIn,
@@ -20,8 +22,11 @@ from ninjacam.api.schemas.events import (
     SnapshotQuery,
 )
 from ninjacam.api.times import span_ns
+from ninjacam.auth import Principal
+from ninjacam.core.errors import InvalidError
 from ninjacam.core.times import to_datetime, to_ns
 from ninjacam.models import Event, Role, SeenEvent
+from ninjacam.models.event import EventQuerySet
 from ninjacam.queries import events
 from ninjacam.queries.pages import paginate
 
@@ -33,10 +38,26 @@ _ONGOING = {
 }
 
 
-@router.get("", response=EventPage, operation_id="list_events", summary="List events")
+_NO_MODEL = {
+    "description": "`search` is used, and no model for it is installed, or it does not work",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+@router.get(
+    "",
+    response=EventPage,
+    operation_id="list_events",
+    summary="List events",
+    openapi_extra={"responses": {409: _NO_MODEL}},
+)
 def list_events(request: HttpRequest, query: Query[EventsQuery]) -> EventPage:
     """The events that overlap [start, end), of cameras that you may replay, newest first. If you may replay all
-    cameras, also the events of deleted cameras and of the host."""
+    cameras, also the events of deleted cameras and of the host.
+
+    With `search`, the answer is one page with the `limit` best events of the span, the best one first, each with its
+    `similarity`. Events whose snapshots have not been analysed are left out. It needs a model: see “Models” in the
+    documentation. New words take some seconds; 429 if too many users search at the same time."""
     who = principal(request)
     span = span_ns(query.start, query.end)
     wanted = events.EventFilter(
@@ -48,11 +69,23 @@ def list_events(request: HttpRequest, query: Query[EventsQuery]) -> EventPage:
         who.user if query.unseen else None,
     )
     found = events.list_events(who, query.camera, *span, wanted)
+    if query.search:
+        return _search(who, found, query)
     page = paginate(found, ("-start_ns", "-pk"), query.after, query.limit)
     seen_by = SeenEvent.objects.names(page.items)
     return EventPage(
         items=[_event_out(event, seen_by.get(event.pk, [])) for event in page.items], next=page.next
     )
+
+
+def _search(who: Principal, found: EventQuerySet, query: EventsQuery) -> EventPage:
+    """Raises: InvalidError, SearchUnavailableError, LimitError."""
+    if query.after:
+        raise InvalidError.of("after", _("A search has only one page. Omit `after`, or use another span."))
+    matches = search_events(who, found, query.search, query.limit)
+    seen_by = SeenEvent.objects.names([event for event, _score in matches])
+    items = [_event_out(event, seen_by.get(event.pk, []), round(score, 4)) for event, score in matches]
+    return EventPage(items=items, next=None)
 
 
 @router.post("/seen", response={204: None}, operation_id="mark_events_seen", summary="Mark events as seen")
@@ -152,7 +185,7 @@ def _ns(time: datetime | None) -> int | None:
     return None if time is None else to_ns(time)
 
 
-def _event_out(event: Event, seen_by: list[str]) -> EventOut:
+def _event_out(event: Event, seen_by: list[str], similarity: float | None = None) -> EventOut:
     return EventOut(
         id=event.pk,
         camera=event.slug or None,
@@ -172,4 +205,5 @@ def _event_out(event: Event, seen_by: list[str]) -> EventOut:
         snapshot_at=None if event.snapshot_ns is None else to_datetime(event.snapshot_ns),
         colors=event.colors,
         seen_by=seen_by,
+        similarity=similarity,
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import Field, StrictBool
 
+from ninjacam.actions.word_search import MAX_CHARS
 from ninjacam.api.schemas.fields import Slug, Time, example, input_example
 from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.recordings import RecordingsQuery
@@ -43,10 +44,16 @@ _EVENT = {
     "snapshot_at": "2026-11-22T08:12:17Z",
     "colors": ["black", "red"],
     "seen_by": ["anna"],
+    "similarity": None,
 }
 
 
 class EventsQuery(RecordingsQuery):
+    search: str = Field(
+        "",
+        max_length=MAX_CHARS,
+        description="Words such as “red car at the gate”: the events whose snapshots fit them best, in that order.",
+    )
     kind: list[Kind] = Field(
         default_factory=list, max_length=50, description="Repeat it for several kinds. Without it: all kinds."
     )
@@ -112,6 +119,9 @@ class EventOut(Schema):
     Of the object, if the event has one: `score`: 0 to 1. `track`: its number. `best_at`: when it is seen best; `box`:
     where, as left, top, right, bottom in fractions of the image. `zones`: names of the zones that it was in.
 
+    `similarity`: of the snapshot to the words of `search`, from -1 to 1; null without them. Compare it only with that
+    of other events in the same answer.
+
     `snapshot_at`: capture time of the stored image at `events/{id}/snapshot.jpg`; null: there is none yet, or it was
     deleted to make room. `colors`: one to three colors of the object in that image, also after it was deleted; empty if
     there was no image, no box, or no color, as at night. `seen_by`: names of the first 20 users who have marked
@@ -138,6 +148,7 @@ class EventOut(Schema):
     snapshot_at: datetime | None
     colors: list[Color]
     seen_by: list[str]
+    similarity: float | None = None
 
 
 class SeenIn(Schema):
