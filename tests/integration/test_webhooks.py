@@ -62,7 +62,7 @@ def test_a_receiver_gets_signed_requests_in_order(product: Product) -> None:
         wait_until(lambda: len(receiver.received) == 2, 20, "the end", processes=[product])
     begun, ended = bodies(receiver.received)
     assert (begun["type"], ended["type"]) == ("event.begun", "event.ended")
-    assert {**ended["event"], "seen_by": []} == call(product, "GET", f"events/{event}")
+    assert {**ended["event"], "seen_by": [], "similarity": None} == call(product, "GET", f"events/{event}")
     for each in receiver.received:
         assert documented()(each.body, each.headers["ninjacam-signature"], SECRET)
     shown = wait_until(
