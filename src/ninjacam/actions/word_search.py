@@ -3,10 +3,7 @@
 import json
 import threading
 from collections import OrderedDict
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -18,7 +15,7 @@ from ninjacam.inference.search_models import SearchModel, find_search_model
 from ninjacam.inference.trial import parse_answer
 from ninjacam.models import Event
 from ninjacam.models.event import EventQuerySet
-from ninjacam.queries.similarity import find_similar
+from ninjacam.queries.similarity import Vector, find_similar
 
 MAX_CHARS = 200
 MAX_KEPT = 256
@@ -32,7 +29,6 @@ _SLOTS = UserSlots(
     own=gettext_lazy("Another search of yours is still running. Wait until it has finished."),
     others=gettext_lazy("Too many searches are running. Try again in a few seconds."),
 )
-Vector: TypeAlias = npt.NDArray[np.float32]
 _kept: OrderedDict[tuple[str, str], Vector] = OrderedDict()
 _kept_lock = threading.Lock()
 
@@ -84,6 +80,8 @@ def _vector_of(who: Principal, model: SearchModel, words: str) -> Vector:
 
 def _parse(printed: bytes | None, model: SearchModel) -> Vector:
     """Raises: SearchUnavailableError."""
+    import numpy as np  # As in `queries.similarity`.
+
     if printed is None:
         raise SearchUnavailableError(
             _("The model “%(name)s” takes too long. Use a smaller one.") % {"name": model.name}

@@ -7,16 +7,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ninjacam.inference.model_inputs import MismatchError
+
 Floats: TypeAlias = npt.NDArray[np.float32]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
 """Name of an output -> the array, in the order of the model."""
 Size: TypeAlias = tuple[int, int]
 """Width and height in pixels."""
-
-
-class MismatchError(ValueError):
-    """The outputs of a network do not have the shapes that its decoder expects. The message is part of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

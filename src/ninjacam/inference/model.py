@@ -7,7 +7,8 @@ from typing import Any
 
 from ninjacam.core.annotations import MAX_ANNOTATIONS, Box, Keypoints
 from ninjacam.core.errors import ConfigError, ModelError, ProcessorError
-from ninjacam.inference.candidates import Candidates, MismatchError
+from ninjacam.inference.candidates import Candidates
+from ninjacam.inference.model_inputs import MismatchError
 from ninjacam.inference.network import Network
 from ninjacam.inference.preparation import BgrImage, check_image
 from ninjacam.inference.selection import select

@@ -1,13 +1,17 @@
 """Which inputs of a network we can provide: one image, and for some also its size."""
 
-import numpy as np
-
-from ninjacam.inference.candidates import MismatchError
 from ninjacam.inference.onnx_header import FLOAT, FLOAT16, INT64, UINT8, ModelHeader, TensorInfo
 
 SIZES_INPUT = "orig_target_sizes"
 """Input of RT-DETR models that scale their boxes: we pass the size of the network's own input."""
-DTYPES: dict[int, type[np.generic]] = {FLOAT: np.float32, FLOAT16: np.float16, UINT8: np.uint8}
+DTYPES = {FLOAT: "float32", FLOAT16: "float16", UINT8: "uint8"}
+"""ONNX data type of an input that takes an image -> NumPy's."""
+
+
+class MismatchError(ValueError):
+    """A network has other inputs, or outputs of other shapes, than its decoder expects. The message is part of a
+    sentence.
+    """
 
 
 def image_input(header: ModelHeader) -> TensorInfo:

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ninjacam.inference.candidates import Candidates, MismatchError
+from ninjacam.inference.candidates import Candidates
 from ninjacam.inference.decoders.registry import Decode
 from ninjacam.inference.engines import InferenceEngine
-from ninjacam.inference.model_inputs import DTYPES, SIZES_INPUT, image_input, is_channels_last
+from ninjacam.inference.model_inputs import DTYPES, SIZES_INPUT, MismatchError, image_input, is_channels_last
 from ninjacam.inference.onnx_header import ModelHeader
 from ninjacam.inference.preparation import BgrImage, place, to_blob
 from ninjacam.inference.spec import ModelSpec

@@ -6,13 +6,12 @@ Not here: which networks are loaded (`loading`).
 import numpy as np
 
 from ninjacam.core.errors import ModelError
-from ninjacam.inference.candidates import MismatchError
 from ninjacam.inference.decoders.registry import DECODERS
 from ninjacam.inference.engines import Device, find_engines, open_engine
 from ninjacam.inference.faces import FaceNetwork
 from ninjacam.inference.files import check_header, read_file, sha256_of
 from ninjacam.inference.model import translated
-from ninjacam.inference.model_inputs import declared_size
+from ninjacam.inference.model_inputs import MismatchError, declared_size
 from ninjacam.inference.network import DecodedNetwork, Network
 from ninjacam.inference.onnx_header import ModelHeader
 from ninjacam.inference.spec import MIN_SIZE_PX, ModelSpec
@@ -39,12 +38,12 @@ def open_network(stored: StoredModel, device: Device) -> Network:
 def engine_for(spec: ModelSpec) -> str:
     """Return name and version of the engine that runs the network here."""
     engines = find_engines()
-    return (engines[-1] if DECODERS[spec.decoder].decode is None else engines[0]).name
+    return (engines[-1] if DECODERS[spec.decoder] is None else engines[0]).name
 
 
 def _open(stored: StoredModel, content: bytes, header: ModelHeader, device: Device) -> Network:
     """Raises: ModelError, ConfigError, MismatchError."""
-    decode = DECODERS[stored.spec.decoder].decode
+    decode = DECODERS[stored.spec.decoder]
     try:
         if decode is None:
             return FaceNetwork(stored.spec, content)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ninjacam.core.errors import ModelError
-from ninjacam.inference.decoders.registry import DECODERS
+from ninjacam.inference.decoders.inputs import USUAL_INPUTS
 
 MIN_SIZE_PX = 32
 MAX_SIZE_PX = 2048
@@ -61,17 +61,16 @@ class ModelSpec(InputSpec):
     @field_validator("decoder")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in DECODERS:
-            raise ValueError(f"unknown decoder “{value}”; known are {', '.join(sorted(DECODERS))}")
+        if value not in USUAL_INPUTS:
+            raise ValueError(f"unknown decoder “{value}”; known are {', '.join(sorted(USUAL_INPUTS))}")
         return value
 
 
 def make_spec(values: Mapping[str, Any]) -> ModelSpec:
     """Return the description with the defaults of its decoder. Raises: ModelError: a value is invalid."""
-    decoder = DECODERS.get(str(values.get("decoder")))
-    defaults = {} if decoder is None else decoder.defaults
+    usual = USUAL_INPUTS.get(str(values.get("decoder")), {})
     try:
-        return ModelSpec.model_validate({**defaults, **values})
+        return ModelSpec.model_validate({**usual, **values})
     except ValidationError as exc:
         raise ModelError(f"The description of the model is invalid: {first_problem(exc)}.") from exc
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam.core.errors import ModelError
-from ninjacam.inference.candidates import MismatchError
 from ninjacam.inference.catalogue import by_name, by_sha256
-from ninjacam.inference.decoders.registry import DECODERS
+from ninjacam.inference.decoders.inputs import USUAL_INPUTS
 from ninjacam.inference.files import check_header, read_file, sha256_of
-from ninjacam.inference.model_inputs import declared_size
+from ninjacam.inference.model_inputs import MismatchError, declared_size
 from ninjacam.inference.spec import (
     ModelSpec,
     check_labels,
@@ -97,9 +96,9 @@ def describe_file(
     if known is not None and decoder in ("", known.spec.decoder):
         spec, labels = known.spec, labels or known.labels
         return make_spec({**spec.model_dump(), **(changes or {})}), check_labels(labels)
-    if decoder not in DECODERS:
+    if decoder not in USUAL_INPUTS:
         problem = f"Unknown decoder “{decoder}”" if decoder else f"The decoder of {path.name} is not known"
-        raise ModelError(f"{problem}. Specify one of {', '.join(sorted(DECODERS))}.")
+        raise ModelError(f"{problem}. Specify one of {', '.join(sorted(USUAL_INPUTS))}.")
     if not labels:
         raise ModelError(f"The labels of {path.name} are not known. Specify them, one for each class.")
     try:
@@ -110,7 +109,7 @@ def describe_file(
         "decoder": decoder,
         "sha256": sha256_of(file),
         "input_size": tuple(each or DEFAULT_SIZE_PX for each in size),
-        **{key: value for key, value in DECODERS[decoder].defaults.items() if key == "input_size"},
+        **{key: value for key, value in USUAL_INPUTS[decoder].items() if key == "input_size"},
         **(changes or {}),
     }
     return make_spec(values), check_labels(labels)

@@ -1,19 +1,23 @@
-"""The events whose snapshots are most similar to a vector, of those that the caller has selected."""
+"""The events whose snapshots are most similar to a vector, of those that the caller has selected.
+
+NumPy is imported by the first search: it starts threads, and a process with threads cannot be forked.
+"""
 
 from collections.abc import Iterator
-from typing import TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeAlias
 
 from ninjacam.models import Event
 from ninjacam.models.event import EventQuerySet
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MAX_COMPARED = 200_000
 """Maximum number of events that are compared. Of more, the newest count."""
 CHUNK = 500
 """Number of vectors that are in memory at the same time: 1 MB, which fits into the cache of a processor."""
-Vector: TypeAlias = npt.NDArray[np.float32]
+Vector: TypeAlias = "npt.NDArray[np.float32]"
 
 
 def find_similar(found: EventQuerySet, model: str, vector: Vector, limit: int) -> list[tuple[Event, float]]:
@@ -22,6 +26,8 @@ def find_similar(found: EventQuerySet, model: str, vector: Vector, limit: int) -
     `found`: the events that the user may see: only these are read. `model`: the version of the model. Events without a
     vector of this model are left out.
     """
+    import numpy as np
+
     best_ids = np.empty(0, np.int64)
     best = np.empty(0, np.float32)
     for ids, vectors in _iter_vectors(found, model, len(vector)):
@@ -37,7 +43,7 @@ def find_similar(found: EventQuerySet, model: str, vector: Vector, limit: int) -
 
 def _iter_vectors(
     found: EventQuerySet, model: str, dimensions: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
+) -> "Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]":
     """Yield ids and vectors, at most CHUNK at once."""
     rows = found.filter(embedding__model=model).order_by("-start_ns", "-pk")
     size_bytes = 2 * dimensions
@@ -57,5 +63,7 @@ def _iter_vectors(
 
 def _to_arrays(
     ids: list[int], vectors: list[bytes | memoryview], dimensions: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
+) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]":
+    import numpy as np
+
     return np.array(ids, np.int64), np.frombuffer(b"".join(vectors), "<f2").reshape(-1, dimensions)

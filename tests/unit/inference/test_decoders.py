@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninjacam.inference.candidates import Candidates, MismatchError
+from ninjacam.inference.candidates import Candidates
 from ninjacam.inference.decoders.nanodet import decode_nanodet
 from ninjacam.inference.decoders.registry import DECODERS
 from ninjacam.inference.decoders.rtdetr import decode_rtdetr
 from ninjacam.inference.decoders.ssd import decode_ssd
 from ninjacam.inference.decoders.yolov8 import decode_yolov8
 from ninjacam.inference.decoders.yolox import decode_yolox
+from ninjacam.inference.model_inputs import MismatchError
 from tests.unit.inference.networks import ONE_OBJECT, SIZE, yolox_rows
 
 
@@ -168,7 +169,7 @@ def test_each_image_of_a_batch_is_decoded() -> None:
     assert [len(each) for each in found] == [0, 1]
 
 
-@pytest.mark.parametrize("name", [name for name, decoder in DECODERS.items() if decoder.decode])
+@pytest.mark.parametrize("name", [name for name, decode in DECODERS.items() if decode])
 @pytest.mark.parametrize(
     "outputs",
     [
@@ -187,7 +188,7 @@ def test_each_image_of_a_batch_is_decoded() -> None:
     ],
 )
 def test_other_shapes_are_a_mismatch_that_names_them(name: str, outputs: dict[str, Any]) -> None:
-    decode: Callable[..., Any] | None = DECODERS[name].decode
+    decode: Callable[..., Any] | None = DECODERS[name]
     assert decode is not None
     with pytest.raises(MismatchError, match=r"expects .*, and the outputs are \("):
         decode(outputs, SIZE, 2, 0.4)

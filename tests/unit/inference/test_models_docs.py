@@ -9,7 +9,7 @@ from django.core.management import load_command_class
 
 from ninjacam.core.processors import ProcessorRegistry
 from ninjacam.inference.catalogue import CATALOGUE
-from ninjacam.inference.decoders.registry import DECODERS
+from ninjacam.inference.decoders.inputs import USUAL_INPUTS
 from ninjacam.inference.engines import DEVICES
 from ninjacam.inference.stored import describe_file, install
 from ninjacam.testing import frame
@@ -41,7 +41,7 @@ def test_the_processor_finds_a_person(models_dir: Path, monkeypatch: pytest.Monk
 
 def test_decoders_models_and_devices_are_documented() -> None:
     rows = set(re.findall(r"^\| `\"?([a-z0-9-]+)\"?` \|", TEXT, re.MULTILINE))
-    assert rows >= {*DECODERS, *DEVICES, *(entry.name for entry in CATALOGUE)}
+    assert rows >= {*USUAL_INPUTS, *DEVICES, *(entry.name for entry in CATALOGUE)}
 
 
 def test_documented_commands_are_accepted() -> None:

@@ -1,5 +1,8 @@
 import asyncio
+import os
 import signal
+import subprocess
+import sys
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -12,6 +15,7 @@ from ninjacam.asgi import get_application
 from ninjacam.asgi.application import LiveApplication
 from ninjacam.processes import web_worker
 from ninjacam.processes.web_worker import DatedState, Server
+from tests.harness.processes import ROOT
 
 plain = get_asgi_application()
 wrapped = get_application(plain)
@@ -33,6 +37,19 @@ def test_the_date_of_a_response_is_that_of_the_current_second(monkeypatch: pytes
         headers = dict(state.default_headers)
         assert parsedate_to_datetime(headers[b"date"].decode()).timestamp() == int(now_s)
         assert headers[b"x-camera"] == b"door"
+
+
+def test_a_worker_imports_nothing_that_starts_threads_because_its_parent_forks() -> None:
+    code = (
+        "import django, os, sys; django.setup();"
+        "from ninjacam.management.commands import ninjacam_engine; from ninjacam.processes import web_worker;"
+        "web_worker.load_config();"
+        "print(len(os.listdir('/proc/self/task')), sorted({'numpy', 'cv2', 'av', 'onnxruntime'} & sys.modules.keys()))"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+    assert ended.stdout == "1 []\n"
 
 
 def test_a_server_without_work_sleeps_until_it_is_to_exit() -> None:

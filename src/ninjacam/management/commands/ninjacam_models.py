@@ -13,7 +13,7 @@ from ninjacam.actions.event_calls import request_earlier_vectors
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ModelError
 from ninjacam.inference.catalogue import CATALOGUE, by_sha256
-from ninjacam.inference.decoders.registry import DECODERS
+from ninjacam.inference.decoders.inputs import USUAL_INPUTS
 from ninjacam.inference.pull import pull
 from ninjacam.inference.search_child import try_search_model
 from ninjacam.inference.search_models import (
@@ -43,7 +43,7 @@ class Command(NinjacamCommand):
         add.add_argument(
             "--decoder",
             default="",
-            choices=sorted(DECODERS),
+            choices=sorted(USUAL_INPUTS),
             help="how its outputs are decoded; not needed for a model of the catalogue",
         )
         add.add_argument("--labels", metavar="FILE", help="text file with one label on each line, or “coco”")
