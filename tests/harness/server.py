@@ -147,8 +147,10 @@ class Product(Process):
     # Processes
 
     def status(self) -> dict[str, Any]:
-        """Return the engine's status.json."""
-        status: dict[str, Any] = json.loads((self.data / "run/status.json").read_text())
+        """Return the engine's status.json, which a new engine writes after the server has answered."""
+        file = self.data / "run/status.json"
+        wait_until(file.exists, 60, "the engine reports its status", processes=[self])
+        status: dict[str, Any] = json.loads(file.read_text())
         return status
 
     def engine_pid(self) -> int:
