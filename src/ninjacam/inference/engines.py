@@ -56,6 +56,11 @@ def find_engines() -> list[EngineInfo]:
     return found
 
 
+def is_for_cpu(device: str) -> bool:
+    """Return whether `open_engine` tries no other device, and no other one was asked for."""
+    return device == "cpu" or (device == "auto" and set(onnx_runtime.find_devices()) <= {"cpu"})
+
+
 def open_engine(name: str, content: bytes, header: ModelHeader, device: str) -> InferenceEngine:
     """Load a network on the device, or on the CPU with one line in the log if the device is not available.
 

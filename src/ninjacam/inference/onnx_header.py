@@ -49,7 +49,7 @@ class ModelHeader:
 
 def read_header(content: bytes) -> ModelHeader:
     """Raises: NotOnnxError, TruncatedError."""
-    reader = _Reader()
+    reader = FieldReader()
     opset, graph = 0, None
     with memoryview(content) as whole:
         for number, value in reader.fields(whole):
@@ -62,7 +62,7 @@ def read_header(content: bytes) -> ModelHeader:
         return _read_graph(reader, graph, opset)
 
 
-class _Reader:
+class FieldReader:
     """Counts the fields of all messages, so that a hostile file cannot take long."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def _message(value: Value) -> memoryview:
     return value
 
 
-def _opset(reader: _Reader, message: memoryview) -> int:
+def _opset(reader: FieldReader, message: memoryview) -> int:
     """Return the version of ONNX's own operators; 0: it is that of other operators."""
     domain, version = "", 0
     for number, value in reader.fields(message):
@@ -129,7 +129,7 @@ def _opset(reader: _Reader, message: memoryview) -> int:
     return version if domain in ("", "ai.onnx") else 0
 
 
-def _read_graph(reader: _Reader, graph: memoryview, opset: int) -> ModelHeader:
+def _read_graph(reader: FieldReader, graph: memoryview, opset: int) -> ModelHeader:
     inputs, outputs, initializers = [], [], set()
     for number, value in reader.fields(graph):
         if number == 11:  # GraphProto.input
@@ -144,7 +144,7 @@ def _read_graph(reader: _Reader, graph: memoryview, opset: int) -> ModelHeader:
     return ModelHeader(opset, needed, tuple(outputs))
 
 
-def _initializer(reader: _Reader, message: memoryview) -> str:
+def _initializer(reader: FieldReader, message: memoryview) -> str:
     """Return the name of a TensorProto. Raises: NotOnnxError: its data are in another file."""
     name = ""
     for number, value in reader.fields(message):
@@ -155,7 +155,7 @@ def _initializer(reader: _Reader, message: memoryview) -> str:
     return name
 
 
-def _tensor(reader: _Reader, message: memoryview) -> TensorInfo:
+def _tensor(reader: FieldReader, message: memoryview) -> TensorInfo:
     """Read a ValueInfoProto."""
     name, dtype = "", 0
     shape: tuple[int | None, ...] = ()
@@ -169,7 +169,7 @@ def _tensor(reader: _Reader, message: memoryview) -> TensorInfo:
     return TensorInfo(name, dtype, shape)
 
 
-def _tensor_type(reader: _Reader, message: memoryview) -> tuple[int, tuple[int | None, ...]]:
+def _tensor_type(reader: FieldReader, message: memoryview) -> tuple[int, tuple[int | None, ...]]:
     dtype, dimensions = 0, []
     for number, value in reader.fields(message):
         if number == 1 and isinstance(value, int):
@@ -183,7 +183,7 @@ def _tensor_type(reader: _Reader, message: memoryview) -> tuple[int, tuple[int |
     return dtype, tuple(dimensions)
 
 
-def _dimension(reader: _Reader, message: memoryview) -> int | None:
+def _dimension(reader: FieldReader, message: memoryview) -> int | None:
     fixed = None
     for number, value in reader.fields(message):
         if number == 1 and isinstance(value, int) and 0 < value < 1 << 31:

@@ -6,14 +6,15 @@ Not here: which networks are loaded (`loading`).
 import numpy as np
 
 from ninjacam.core.errors import ModelError
-from ninjacam.inference.decoders.registry import DECODERS
-from ninjacam.inference.engines import Device, find_engines, open_engine
+from ninjacam.inference.decoders.registry import DECODERS, Decode
+from ninjacam.inference.engines import Device, find_engines, is_for_cpu, open_engine
 from ninjacam.inference.faces import FaceNetwork
 from ninjacam.inference.files import check_header, read_file, sha256_of
+from ninjacam.inference.free_size import with_free_size
 from ninjacam.inference.model import translated
 from ninjacam.inference.model_inputs import MismatchError, declared_size
 from ninjacam.inference.network import DecodedNetwork, Network
-from ninjacam.inference.onnx_header import ModelHeader
+from ninjacam.inference.onnx_header import ModelHeader, read_header
 from ninjacam.inference.spec import MIN_SIZE_PX, ModelSpec
 from ninjacam.inference.stored import StoredModel
 
@@ -48,6 +49,8 @@ def _open(stored: StoredModel, content: bytes, header: ModelHeader, device: Devi
         if decode is None:
             return FaceNetwork(stored.spec, content)
         _check_size(stored.spec, header)
+        if (network := _open_any_size(stored, content, device, decode)) is not None:
+            return network
         engine = open_engine(stored.name, content, header, device)
     except RuntimeError as exc:
         raise ModelError(
@@ -55,6 +58,23 @@ def _open(stored: StoredModel, content: bytes, header: ModelHeader, device: Devi
             "Export it again with another opset, or use another model."
         ) from exc
     return DecodedNetwork(stored.spec, len(stored.labels), header, engine, decode)
+
+
+def _open_any_size(stored: StoredModel, content: bytes, device: Device, decode: Decode) -> Network | None:
+    """Return the network if it works with images of any size on the CPU; None: it does not.
+
+    Other devices prepare a network for each size, which takes seconds.
+    """
+    spec = stored.spec
+    if spec.letterbox == "none" or not is_for_cpu(device) or (free := with_free_size(content)) is None:
+        return None
+    try:
+        engine = open_engine(stored.name, free, read_header(free), "cpu")
+        network = DecodedNetwork(spec, len(stored.labels), read_header(free), engine, decode, any_size=True)
+        network.try_sizes()
+    except (RuntimeError, MismatchError):
+        return None
+    return network
 
 
 def _check_size(spec: ModelSpec, header: ModelHeader) -> None:

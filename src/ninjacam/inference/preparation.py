@@ -58,6 +58,22 @@ class Placement:
         return replace(found, boxes=boxes, points=points).take(np.flatnonzero(visible))
 
 
+STEP_PX = 32
+"""Networks halve their input up to five times, so its width and height must be multiples of this."""
+
+
+def smallest_size(images: Sequence[BgrImage], size: Size) -> Size:
+    """Return width and height of the smallest input in which the images are as large as in one of `size`: without most
+    of the padding.
+    """
+    widths, heights = [], []
+    for image in images:
+        width_px, height_px = _scaled_size(image, size)
+        widths.append(-(-width_px // STEP_PX) * STEP_PX)
+        heights.append(-(-height_px // STEP_PX) * STEP_PX)
+    return min(size[0], max(widths)), min(size[1], max(heights))
+
+
 def place(image: BgrImage, size: Size, spec: InputSpec) -> tuple[BgrImage, Placement]:
     """Return the image as uint8 of `size`, scaled and padded as the network expects, and where it is.
 
@@ -67,8 +83,7 @@ def place(image: BgrImage, size: Size, spec: InputSpec) -> tuple[BgrImage, Place
     if spec.letterbox == "none":
         placement = Placement(size[0] / width_px, size[1] / height_px, 0, 0, width_px, height_px)
         return _resize(image, size), placement
-    scale = min(size[0] / width_px, size[1] / height_px)
-    scaled = max(1, round(width_px * scale)), max(1, round(height_px * scale))
+    scaled = _scaled_size(image, size)
     free_x, free_y = size[0] - scaled[0], size[1] - scaled[1]
     left, top = (free_x // 2, free_y // 2) if spec.letterbox == "center" else (0, 0)
     placed = _resize(image, scaled)
@@ -94,6 +109,13 @@ def to_blob(placed: Sequence[BgrImage], spec: InputSpec) -> Floats:
     if not is_uniform:
         blob *= np.array(spec.scale, np.float32).reshape(1, 3, 1, 1)
     return blob
+
+
+def _scaled_size(image: BgrImage, size: Size) -> Size:
+    """Return width and height of the image in an input of `size`, with its own aspect ratio."""
+    height_px, width_px = image.shape[:2]
+    scale = min(size[0] / width_px, size[1] / height_px)
+    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
 
 
 def _resize(image: BgrImage, size: Size) -> BgrImage:

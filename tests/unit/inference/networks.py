@@ -44,6 +44,40 @@ def constant_network(
     return content
 
 
+def convolutional_network(size: int = 64, classes: int = 2, *, declares_inner_shapes: bool = False) -> bytes:
+    """Return a YOLOX whose objectness is the brightness of each cell, exported for images of `size` x `size`."""
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, size, size])
+    width, cells = 5 + classes, sum((size // stride) ** 2 for stride in (8, 16, 32))
+    nodes, constants, infos = [], [numpy_helper.from_array(np.array([1, width, -1]), "rows")], []
+    for stride in (8, 16, 32):
+        weights = np.zeros((width, 3, stride, stride), np.float32)
+        weights[4:6] = 1 / (3 * stride * stride * 255)
+        constants.append(numpy_helper.from_array(weights, f"weights{stride}"))
+        nodes.append(
+            helper.make_node(
+                "Conv", ["images", f"weights{stride}"], [f"map{stride}"], strides=[stride, stride]
+            )
+        )
+        nodes.append(helper.make_node("Reshape", [f"map{stride}", "rows"], [f"rows{stride}"]))
+        shape = [1, width, size // stride, size // stride]
+        infos.append(helper.make_tensor_value_info(f"map{stride}", TensorProto.FLOAT, shape))
+    nodes.append(helper.make_node("Concat", ["rows8", "rows16", "rows32"], ["all"], axis=2))
+    nodes.append(helper.make_node("Transpose", ["all"], ["output"], perm=[0, 2, 1]))
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, cells, width])
+    graph = helper.make_graph(
+        nodes,
+        "convolutional",
+        [image],
+        [output],
+        constants,
+        value_info=infos if declares_inner_shapes else [],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 def yolox_rows(*objects: tuple[int, Sequence[float]], classes: int = 2) -> Any:
     """Return the output of a YOLOX for SIZE, shape (1, 84, 5 + classes). `objects`: cell, and the values of its row."""
     rows = np.zeros((1, 84, 5 + classes), np.float32)

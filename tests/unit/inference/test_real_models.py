@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ninjacam import Box, load_model
-from ninjacam.inference import loading, onnx_runtime
+from ninjacam.inference import loading, onnx_runtime, opening
 from tests.unit.inference.networks import MEDIA, MODELS
 
 PERSON_S, EMPTY_S, FACE_S = 24, 48, 68.8
@@ -67,6 +67,18 @@ def test_both_engines_find_the_same(name: str, monkeypatch: pytest.MonkeyPatch) 
     for one, other in zip(expected, found, strict=True):
         assert one.label == other.label and one.score == pytest.approx(other.score, abs=0.01)
         assert overlap(one, other) > 0.97
+
+
+def test_padding_that_is_left_out_changes_nothing(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = frame_at("vtest.avi", 20)
+    found = model("yolox")(image, score=0.45)
+    loading._loaded.clear()
+    monkeypatch.setattr(opening, "with_free_size", lambda content: None)
+    expected = model("yolox")(image, score=0.45)
+    assert len(expected) >= 3 and len(found) == len(expected)
+    for one, other in zip(expected, found, strict=True):
+        assert one.label == other.label and one.score == pytest.approx(other.score, abs=0.05)
+        assert overlap(one, other) > 0.9
 
 
 def test_faces_have_landmarks_inside_their_boxes() -> None:
