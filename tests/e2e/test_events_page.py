@@ -293,3 +293,21 @@ def test_a_card_shows_the_image_and_the_end_of_its_event_when_they_arrive(produc
     tab.js(f"{card}.querySelector('img').src = '/api/v1/events/999999/snapshot.jpg'")
     tab.until(f"getComputedStyle({card}.querySelector('img')).visibility === 'hidden'")
     tab.log.clear()  # of the refused image
+
+
+def test_times_are_in_the_time_zone_and_language_of_the_browser(product: Product, tab: Tab) -> None:
+    event_id = create(product, label="Time zone", start="2026-03-29T23:30:00Z", duration_s=1)
+    path = product.url("/events/?camera=door&span=year&label=Time+zone")
+    shown = "document.querySelector('time[data-show]').textContent"
+    tab.call(
+        "Emulation.setTimezoneOverride", timezoneId="Etc/GMT+1"
+    )  # 22:30: the server's day, which is UTC.
+    tab.navigate(path)
+    tab.until(f"{shown}.startsWith('10:30:00')")
+    assert "PM" in tab.js(shown) and "Sunday" in tab.js("document.querySelector('time[data-show]').title")
+    # Another day than the one in the heading: with the date. Berlin has changed to summer time on this day.
+    tab.call("Emulation.setTimezoneOverride", timezoneId="Europe/Berlin")
+    tab.navigate(path)
+    tab.until(f"{shown} === 'Mar 30, 2026, 1:30\u202fAM'")
+    tab.call("Emulation.setTimezoneOverride", timezoneId="")
+    product.client.request("DELETE", f"{API}/{event_id}")

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.test import Client
+from django.utils import translation
 from hypothesis import settings
 
 from ninjacam import events
@@ -38,6 +39,12 @@ def forget_rates() -> None:
 def _fresh_rates() -> None:
     """Users and cameras of different tests have the same keys."""
     forget_rates()
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> None:
+    """A request leaves its language to the thread, until the next request."""
+    translation.deactivate()
 
 
 @contextmanager

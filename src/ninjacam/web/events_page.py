@@ -2,7 +2,7 @@
 several events at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -23,26 +22,21 @@ from ninjacam.actions.word_search import MAX_CHARS, is_search_possible, search_e
 from ninjacam.auth import Principal
 from ninjacam.core.colors import Color
 from ninjacam.core.errors import InvalidError, NinjacamError
-from ninjacam.core.times import to_datetime, to_ns
-from ninjacam.models import Camera, Event, Role, SeenEvent
+from ninjacam.core.times import to_ns
+from ninjacam.models import Event, Role
 from ninjacam.models.event import EventQuerySet
 from ninjacam.problems import problem_of
-from ninjacam.queries.cameras import list_cameras, list_recorded, may_deleted
+from ninjacam.queries.cameras import list_cameras, may_deleted
 from ninjacam.queries.events import EventFilter, count_kinds, get_event, list_events
 from ninjacam.queries.pages import Page, paginate
-from ninjacam.routes import ROUTES_BY_NAME
+from ninjacam.web.event_cards import AFTER_NS, BEFORE_NS, camera_names, make_cards, time_text
 from ninjacam.web.views import page, render_page
 
 PAGE = 48
 """Maximum number of cards: divisible by 2, 3, 4 and 6 columns."""
 MAX_KINDS = 12
-MAX_NAMES = 10
-"""Maximum number of names of users who have seen an event."""
 MAX_DIGITS = 18
 """Of an id, which has 64 bits."""
-BEFORE_NS, AFTER_NS = 2 * 10**9, 3 * 10**9
-"""What a clip shows before the start and after the end of an event."""
-MAX_CLIP_NS = 20 * 10**9
 MAX_EXPORT_NS = 24 * 3600 * 10**9
 SPANS = {
     "day": (timedelta(days=1), gettext_lazy("Last 24 hours")),
@@ -140,28 +134,6 @@ class FilterForm(forms.Form):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One event. `title`: its label, or its kind in words. `duration`: minutes and seconds, such as 0:08; "" for a
-    moment and while it is ongoing. `clip_url`: "" if the camera is unknown, as for events of the host. `seen`: by this
-    user.
-    """
-
-    event: Event
-    camera_name: str
-    title: str
-    duration: str
-    page_url: str
-    clip_url: str
-    snapshot_url: str
-    seen: bool
-    seen_by: str
-
-    @property
-    def start(self) -> datetime:
-        return timezone.localtime(self.event.start)
-
-
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
@@ -173,7 +145,7 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
         is_export = request.POST.get("do") == "export"
         return redirect("ninjacam:exports" if is_export else request.get_full_path())
     status = 409 if problems else 200
-    names = _camera_names(principal)
+    names = camera_names(principal)
     form = FilterForm({"span": "week", **_given(request)}, names)
     problems += form.problems()
     start_ns, end_ns = form.span_ns()
@@ -185,7 +157,7 @@ def show_events(request: HttpRequest, principal: Principal) -> HttpResponse:
     words = form.cleaned_data.get("search", "")
     shown, failed = _search(principal, found, words) if words else (_paginate(request, found), [])
     problems += failed
-    cards = _cards(principal, shown.items, names)
+    cards = make_cards(principal, shown.items, names)
     by_day = [(day, list(of_day)) for day, of_day in groupby(cards, lambda card: card.start.date())]
     context = {
         "form": form,
@@ -218,7 +190,7 @@ def _since(request: HttpRequest, form: FilterForm, end_ns: int) -> str:
     """Return the present time, from which new events are announced; "": this page does not show the newest ones."""
     now_ns = to_ns(timezone.now())
     is_other = request.GET.get("after") or form.is_narrow or form.cleaned_data.get("search")
-    return "" if is_other or end_ns < now_ns else _time(now_ns)
+    return "" if is_other or end_ns < now_ns else time_text(now_ns)
 
 
 def _paginate(request: HttpRequest, found: EventQuerySet) -> Page[Event]:
@@ -278,73 +250,9 @@ def _export(principal: Principal, event: Event) -> None:
     create_export(principal, event.slug, start_ns, end_ns, "copy", {})
 
 
-def _camera_names(principal: Principal) -> dict[str, str]:
-    names = {camera.slug: str(camera) for camera in Camera.objects.all()}
-    return {slug: names.get(slug, slug) for slug in list_recorded(principal, [])}
-
-
 def _may(principal: Principal, role: Role) -> bool:
     """Return whether the user has this role for a camera."""
     return list_cameras(principal, role).exists() or may_deleted(principal, role)
-
-
-def _cards(principal: Principal, events: list[Event], names: dict[str, str]) -> list[Card]:
-    seen = SeenEvent.objects.names(events)
-    me = principal.user.get_username()
-    present = set(
-        Camera.objects.filter(slug__in={event.slug for event in events}).values_list("slug", flat=True)
-    )
-    return [
-        _card(event, names, seen.get(event.pk, []), me, is_present=event.slug in present) for event in events
-    ]
-
-
-def _card(event: Event, names: dict[str, str], seen: list[str], me: str, *, is_present: bool) -> Card:
-    at = _time(event.start_ns if event.best_ns is None else max(event.start_ns, event.best_ns - BEFORE_NS))
-    if is_present:
-        page_url = f"{reverse('ninjacam:camera', args=[event.slug])}?{urlencode({'time': at})}"
-    else:
-        page_url = (
-            f"{reverse('ninjacam:replay')}?{urlencode({'camera': event.slug, 'time': at})}"
-            if event.slug
-            else ""
-        )
-    return Card(
-        event=event,
-        camera_name=names.get(event.slug, event.slug) or _("This server"),
-        title=event.label or event.kind.replace("_", " "),
-        duration=_duration(event),
-        page_url=page_url,
-        clip_url=_clip_url(event) if event.slug else "",
-        snapshot_url=reverse("ninjacam-api:get_event_snapshot", args=[event.pk]) if event.snapshot_ns else "",
-        seen=me in seen,
-        seen_by=", ".join(seen[:MAX_NAMES]) + (", …" if len(seen) > MAX_NAMES else ""),
-    )
-
-
-def _clip_url(event: Event) -> str:
-    """Return the address of at most MAX_CLIP_NS of the recording: of the event's start, or around its best moment."""
-    start_ns = event.start_ns - BEFORE_NS
-    end_ns = event.start_ns + MAX_CLIP_NS if event.end_ns is None else event.end_ns + AFTER_NS
-    if end_ns - start_ns > MAX_CLIP_NS:
-        if event.best_ns is not None:
-            start_ns = min(max(start_ns, event.best_ns - MAX_CLIP_NS // 2), end_ns - MAX_CLIP_NS)
-        end_ns = start_ns + MAX_CLIP_NS
-    query = urlencode({"start": _time(start_ns), "end": _time(end_ns), "partial": 1})
-    return f"{ROUTES_BY_NAME['rec-clip'].path(event.slug)}?{query}"
-
-
-def _time(time_ns: int) -> str:
-    return to_datetime(time_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _duration(event: Event) -> str:
-    seconds = 0 if event.end_ns is None else (event.end_ns - event.start_ns) // 10**9
-    if not seconds:
-        return ""
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _kind_links(request: HttpRequest, chosen: str, counts: Mapping[str, int]) -> list[dict[str, object]]:

@@ -15,7 +15,8 @@ from django.utils import timezone
 from ninjacam.actions import word_search
 from ninjacam.core.times import to_ns
 from ninjacam.models import Camera, CameraGrant, Event, EventEmbedding, Export, SeenEvent, Segment
-from ninjacam.web.events_page import AFTER_NS, BEFORE_NS, MAX_KINDS, MAX_NAMES, PAGE
+from ninjacam.web.event_cards import AFTER_NS, BEFORE_NS, MAX_NAMES
+from ninjacam.web.events_page import MAX_KINDS, PAGE
 from tests.unit.actions.test_embeddings import install
 from tests.unit.api.test_device import with_role
 from tests.unit.conftest import signed_in

@@ -185,7 +185,8 @@ def test_a_recovered_processor_shows_how_often_and_when_it_failed(
     path.write_text(json.dumps(report))
     for client, sees in ((viewer, False), (admin, True)):
         page = html(client, "/cameras/door/")
-        assert "“edges” failed 7 times, last at 2026-03-02 07:05:09: ZeroDivisionError" in page
+        when = '<time datetime="2026-03-02T07:05:09+00:00" data-show="datetime">03/02/2026 7:05 a.m.</time>'
+        assert f"“edges” failed 7 times, last at {when}: ZeroDivisionError" in page
         assert ("Traceback: line 3" in page) is sees
 
 

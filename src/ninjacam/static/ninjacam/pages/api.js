@@ -1,5 +1,8 @@
 // Calls the API from our pages, with the session and the CSRF token.
 
+/** The path that Ninjacam is mounted at, with a slash at its end. */
+export const base = document.getElementById("content")?.dataset.base ?? "/";
+
 /** An error of the API: `message` is the `detail` of the problem+json. */
 export class ApiError extends Error {
   /**
@@ -47,7 +50,7 @@ function send(method, path, body, signal) {
 
 /** @param {string} path */
 function url(path) {
-  return `${document.body.dataset.base ?? "/"}api/v1/${path}`;
+  return `${base}api/v1/${path}`;
 }
 
 function headers() {

@@ -15,7 +15,8 @@ const LOGOUT_MS = 1500;
 const manifest = /** @type {HTMLLinkElement | null} */ (document.querySelector("link[rel=manifest]"));
 const scope = new URL(".", manifest?.href ?? location.href);
 const key = `ninjacam push ${scope.pathname}`;
-const [user = "", guard = ""] = (document.body.dataset.browser ?? "").split(".");
+const content = document.getElementById("content");
+const [user = "", guard = ""] = (content?.dataset.browser ?? "").split(".");
 
 /** @returns {Known | null} */
 function read() {

@@ -1,7 +1,7 @@
 // The page "Find cameras": starts a search, shows devices as they appear, and adds them.
 // All texts of devices come from the network. They are only ever set as text, never as markup.
 
-import { callApi, post } from "./api.js";
+import { base, callApi, post } from "./api.js";
 import { element, fill, listItem, showTexts } from "./dom.js";
 import { readEvents } from "./event-stream.js";
 import { drawJpeg } from "./jpeg-canvas.js";
@@ -144,7 +144,7 @@ function showForm(add, device) {
 function showKnown(card, slug) {
   element(card, "form", HTMLFormElement).hidden = true;
   const link = element(card, ".device-known a", HTMLAnchorElement);
-  link.href = `${document.body.dataset.base ?? "/"}cameras/${encodeURIComponent(slug)}/`;
+  link.href = `${base}cameras/${encodeURIComponent(slug)}/`;
   link.textContent = fill(strings.known, { camera: slug });
   element(card, ".device-known", HTMLElement).hidden = false;
 }

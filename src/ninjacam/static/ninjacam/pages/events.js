@@ -1,6 +1,6 @@
 // The page of events: plays clips in the cards, marks events as seen, keyboard, and new events.
 
-import { ApiError, callApi } from "./api.js";
+import { ApiError, base, callApi } from "./api.js";
 import { askBeforeSubmit, element, fill, hideMissing } from "./dom.js";
 
 const HOVER_MS = 350; // a pointer that only passes over a card loads no clip
@@ -222,7 +222,7 @@ function refresh(event) {
     hideMissing(image);
     card.picture.querySelector(".no-picture")?.replaceWith(image);
   }
-  const path = `${document.body.dataset.base ?? "/"}api/v1/events/${card.id}/snapshot.jpg`;
+  const path = `${base}api/v1/events/${card.id}/snapshot.jpg`;
   image.src = `${path}?at=${encodeURIComponent(event.snapshot_at)}`;
   if (event.box) card.item.dataset.box = event.box.join(" ");
   card.zoom();
@@ -259,7 +259,7 @@ class Stream {
   follow() {
     this.close();
     if (document.visibilityState !== "visible") return;
-    const source = new EventSource(`${document.body.dataset.base ?? "/"}api/v1/events/stream?${this.query}`);
+    const source = new EventSource(`${base}api/v1/events/stream?${this.query}`);
     this.source = source;
     source.addEventListener("open", () => this.catchUp().catch(() => {}));
     source.addEventListener("error", () => {

@@ -1,6 +1,6 @@
 // Connects the controls of recordings (timeline, buttons) with the page's player, or with several players through one clock.
 
-import { callApi } from "./api.js";
+import { base, callApi } from "./api.js";
 import { mountedUrl, connectionTo } from "../player/connection.js";
 import { SPAN_GAP_MS, findLast, timeText } from "../replay/clip.js";
 import { ReplayGroup } from "../replay/clock.js";
@@ -16,7 +16,6 @@ const EXPORT_EVERY_MS = 1000;
 const JUMP_BACK_MS = 10_000; // distance of the first jump back from live video
 const ZOOM = 2;
 const root = /** @type {HTMLElement} */ (document.getElementById("playback-controls"));
-const base = document.body.dataset.base ?? "/";
 
 class PlaybackControls {
   #players = /** @type {Player[]} */ ([...document.querySelectorAll("ninjacam-player")]);

@@ -2,7 +2,7 @@
 
 import { mountedUrl } from "../player/connection.js";
 
-const { requestUrl = "", base = "/", scheme = "", host = "", websocket = "" } = document.body.dataset;
+const { requestUrl = "", base = "/", scheme = "", host = "", websocket = "" } = document.getElementById("content")?.dataset ?? {};
 const TESTED = "ninjacam-websocket-tested"; // once per tab
 
 /** @param {string} sentence */

@@ -1,7 +1,7 @@
 // Moves the camera of the page: while a button or a key is held, its velocity is sent again and again. The server stops
 // the camera when that ends, whatever the reason (docs/websocket.md).
 
-import { callApi } from "./api.js";
+import { base, callApi } from "./api.js";
 import { connectionTo } from "../player/connection.js";
 
 const REFRESH_MS = 80; // the server stops a movement that is not refreshed for 250 ms
@@ -20,7 +20,7 @@ const AXES = /** @type {const} */ (["pan", "tilt", "zoom"]);
 class PtzControls {
   #root;
   #slug;
-  #connection = connectionTo(document.body.dataset.base ?? "/");
+  #connection = connectionTo(base);
   #speed;
   #note;
   #presets;

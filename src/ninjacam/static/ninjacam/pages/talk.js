@@ -1,6 +1,7 @@
 // The button to talk to the camera of the page: while it is held, the microphone's audio goes to the camera's loudspeaker.
 // One press is one WebSocket (docs/websocket.md); its end is the end of the talk.
 
+import { base } from "./api.js";
 import { mountedUrl } from "../player/connection.js";
 
 /** @typedef {import("../player/player.js").NinjacamPlayer} Player */
@@ -148,7 +149,7 @@ class TalkButton {
   #press() {
     if (this.#talk) return;
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) return this.#say("insecure", true);
-    const url = mountedUrl(document.body.dataset.base ?? "/", `live/${this.#root.dataset.camera}/talk`);
+    const url = mountedUrl(base, `live/${this.#root.dataset.camera}/talk`);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#mute();
     const talk = new Talk(url, () => this.#show("talking"), (why) => this.#talk === talk && this.#ended(why));
