@@ -161,6 +161,8 @@ def _membership(
     **_: Any,
 ) -> None:
     """Record changes to a user's groups and to the permissions of a user or group."""
+    if is_in_action():
+        return
     if action in ("post_add", "post_remove", "post_clear") and (pk_set is None or pk_set):
         others = model._base_manager.filter(pk__in=list(pk_set)[:50]) if pk_set else ()
         record_as(
