@@ -5,6 +5,7 @@ from django.views.i18n import set_language
 
 from ninjacam.project import login_required
 from ninjacam.web import views
+from ninjacam.web.access_page import show_access
 from ninjacam.web.backtest_page import show_backtest
 from ninjacam.web.days_page import show_days
 from ninjacam.web.events_page import show_events
@@ -36,6 +37,7 @@ urlpatterns = [
     path("administration/users/<str:user_id>/", edit_user, name="user"),
     path("administration/groups/", show_groups, name="groups"),
     path("administration/groups/<int:group_id>/", edit_group, name="group"),
+    path("administration/access/", show_access, name="access"),
     path("exports/", show_exports, name="exports"),
     path("layouts/new/", edit_layout, name="layout-add"),
     path("layouts/<int:layout_id>/", edit_layout, name="layout"),
