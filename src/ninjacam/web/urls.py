@@ -15,6 +15,7 @@ from ninjacam.web.layout_page import edit_layout
 from ninjacam.web.notifications_page import mute_by_notification, show_notifications
 from ninjacam.web.options_page import choose_processors, edit_options
 from ninjacam.web.publishing_page import download_certificate, show_publishing
+from ninjacam.web.sessions_page import show_sessions
 from ninjacam.web.users_page import add_user, edit_group, edit_user, show_groups, show_users
 from ninjacam.web.values_page import show_values
 from ninjacam.web.zones_page import edit_zones
@@ -38,6 +39,7 @@ urlpatterns = [
     path("administration/groups/", show_groups, name="groups"),
     path("administration/groups/<int:group_id>/", edit_group, name="group"),
     path("administration/access/", show_access, name="access"),
+    path("administration/sessions/", show_sessions, name="sessions"),
     path("exports/", show_exports, name="exports"),
     path("layouts/new/", edit_layout, name="layout-add"),
     path("layouts/<int:layout_id>/", edit_layout, name="layout"),
