@@ -45,7 +45,10 @@ def show_sessions(request: HttpRequest, principal: Principal) -> HttpResponse:
     if request.method == "POST":
         _end(request, principal)
         return redirect(request.get_full_path())
-    context: dict[str, Any] = {"is_tokens": request.GET.get("of") == "tokens", "are_listed": are_sessions_listed()}
+    context: dict[str, Any] = {
+        "is_tokens": request.GET.get("of") == "tokens",
+        "are_listed": are_sessions_listed(),
+    }
     if context["is_tokens"]:
         tokens: Page[ApiToken] = Paginator(list_active_tokens(principal), PAGE).get_page(
             request.GET.get("page")

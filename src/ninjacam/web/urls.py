@@ -6,6 +6,7 @@ from django.views.i18n import set_language
 from ninjacam.project import login_required
 from ninjacam.web import views
 from ninjacam.web.access_page import show_access
+from ninjacam.web.audit_page import show_audit
 from ninjacam.web.backtest_page import show_backtest
 from ninjacam.web.days_page import show_days
 from ninjacam.web.events_page import show_events
@@ -40,6 +41,7 @@ urlpatterns = [
     path("administration/groups/<int:group_id>/", edit_group, name="group"),
     path("administration/access/", show_access, name="access"),
     path("administration/sessions/", show_sessions, name="sessions"),
+    path("administration/audit/", show_audit, name="audit"),
     path("exports/", show_exports, name="exports"),
     path("layouts/new/", edit_layout, name="layout-add"),
     path("layouts/<int:layout_id>/", edit_layout, name="layout"),
