@@ -60,45 +60,52 @@ def read_storage(who: Principal) -> StorageReport:
     config, now_ns = get_settings(), SYSTEM_CLOCK.wall_ns()
     rules, disk = config.retention, _disk_of(config.recordings_dir)
     cameras = {camera.slug: camera for camera in Camera.objects.all()}
-    status = read_status()
-    counted = status.recordings.get("cameras") if status.engine_running else None
-    used = dict(counted) if isinstance(counted, dict) else Segment.objects.size_bytes_by_slug()
-    oldest = Segment.objects.oldest_ns_by_slug()
-    rates = _bytes_per_day(oldest, now_ns)
-    total, rate = sum(used.values()), sum(rates.values())
-    watermark_bytes = rules.watermark_bytes(disk.size_bytes) if disk else 0
-
-    shared: dict[str, float] = {}
-    if rate and rules.bytes:
-        shared["bytes"] = (rules.bytes - total) / rate
-    if rate and disk:
-        shared["free_bytes"] = (disk.free_bytes - watermark_bytes) / rate
+    used, oldest_ns = _used_bytes(), Segment.objects.oldest_ns_by_slug()
+    rates = _bytes_per_day(oldest_ns, now_ns)
+    shared = _days_of_all(rules, disk, sum(used.values()), sum(rates.values()))
     rows, limits = [], dict(shared)
-    for slug in sorted(cameras.keys() | used.keys() | oldest.keys()):
-        own = dict(shared) if rates.get(slug) else {}
-        if rates.get(slug) and rules.bytes_per_camera:
-            own["bytes_per_camera"] = (rules.bytes_per_camera - used.get(slug, 0)) / rates[slug]
-        if slug in oldest and rules.days:
-            own["days"] = rules.days - (now_ns - oldest[slug]) / DAY_NS
-        for name, days in own.items():
-            limits[name] = min(days, limits.get(name, days))
+    for slug in sorted(cameras.keys() | used.keys() | oldest_ns.keys()):
+        rate = rates.get(slug, 0)
+        own = dict(shared) if rate else {}
+        if rate and rules.bytes_per_camera:
+            own["bytes_per_camera"] = (rules.bytes_per_camera - used.get(slug, 0)) / rate
+        if slug in oldest_ns and rules.days:
+            own["days"] = rules.days - (now_ns - oldest_ns[slug]) / DAY_NS
+        limits |= {name: min(days, limits.get(name, days)) for name, days in own.items()}
         days_left = max(0.0, min(own.values())) if own else None
         name = str(cameras.get(slug, slug))
-        rows.append(
-            CameraStorage(slug, name, used.get(slug, 0), oldest.get(slug), rates.get(slug, 0), days_left)
-        )
+        rows.append(CameraStorage(slug, name, used.get(slug, 0), oldest_ns.get(slug), rate, days_left))
     limit = min(limits, key=lambda name: limits[name], default="")
     return StorageReport(
         disk=disk,
-        watermark_bytes=watermark_bytes,
+        watermark_bytes=rules.watermark_bytes(disk.size_bytes) if disk else 0,
         rules=rules,
-        used_bytes=total,
-        bytes_per_day=rate,
+        used_bytes=sum(used.values()),
+        bytes_per_day=sum(rates.values()),
         cameras=rows,
         days_left=max(0.0, limits[limit]) if limit else None,
         limit=limit,
         next=_next(limit, used, rates, cameras, now_ns),
     )
+
+
+def _used_bytes() -> dict[str, int]:
+    """Return the bytes of each camera, as the engine has counted them; without one, as the index contains them."""
+    status = read_status()
+    counted = status.recordings.get("cameras") if status.engine_running else None
+    return dict(counted) if isinstance(counted, dict) else Segment.objects.size_bytes_by_slug()
+
+
+def _days_of_all(
+    rules: RetentionRules, disk: Disk | None, used_bytes: int, bytes_per_day: int
+) -> dict[str, float]:
+    """Return the days until the limits are reached that all cameras share, by their names."""
+    days: dict[str, float] = {}
+    if bytes_per_day and rules.bytes:
+        days["bytes"] = (rules.bytes - used_bytes) / bytes_per_day
+    if bytes_per_day and disk:
+        days["free_bytes"] = (disk.free_bytes - rules.watermark_bytes(disk.size_bytes)) / bytes_per_day
+    return days
 
 
 def _bytes_per_day(oldest_ns: dict[str, int], now_ns: int) -> dict[str, int]:
