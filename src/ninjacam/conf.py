@@ -283,6 +283,11 @@ def get_settings() -> Settings:
     return parse_settings({**given, **_overrides(os.environ)})
 
 
+def chosen_keys() -> set[str]:
+    """Return the keys that the project or the environment sets."""
+    return {*getattr(settings, "NINJACAM", {}), *_overrides(os.environ)}
+
+
 def _overrides(environ: Mapping[str, str]) -> dict[str, Any]:
     """Raises: ConfigError."""
     found: dict[str, Any] = {}

@@ -13,29 +13,37 @@ from ninjacam.actions.audit import audited, record
 from ninjacam.actions.tokens import revoke_all_tokens
 from ninjacam.auth import Principal, address_of_request
 from ninjacam.core.errors import NotFoundError
-from ninjacam.queries.sessions import USE, iter_sessions, session_id
+from ninjacam.queries.sessions import USE, database_store, iter_sessions, session_id
 from ninjacam.queries.users import require_administrator
+from ninjacam.throttle import get_throttle
 
-USED_RESOLUTION_S = 600
+USED_EVERY_S = 600.0
 """Minimum seconds between two writes of a session's last use."""
 MAX_AGENT_CHARS = 200
 
 
 def note_use(request: HttpRequest) -> None:
-    """Store the time, the address and the browser of this request in its session, unless that was done recently."""
-    now_s = int(time.time())
-    used = request.session.get(USE)
-    address = address_of_request(request)
-    if used and used[1] == address and 0 <= now_s - used[0] < USED_RESOLUTION_S:
+    """Store the time, the address and the browser of this request with its session, unless that was done recently.
+
+    Changes the row only: to save the session would prolong it, and send its cookie again.
+    """
+    key, store_class = request.session.session_key, database_store()
+    if not key or store_class is None:
         return
-    agent = "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))[:MAX_AGENT_CHARS]
-    request.session[USE] = (now_s, address, agent)
+    if get_throttle().claim(f"session use:{key}", every_s=USED_EVERY_S):
+        data = request.session.encode({**dict(request.session.items()), USE: _use(request)})
+        store_class.get_model_class().objects.filter(session_key=key).update(session_data=data)
 
 
 def note_login(sender: object, request: HttpRequest | None, **_kwargs: object) -> None:
-    """Handle Django's signal `user_logged_in`."""
+    """Handle Django's signal `user_logged_in`. The session is about to be saved."""
     if request is not None and hasattr(request, "session"):
-        note_use(request)
+        request.session[USE] = _use(request)
+
+
+def _use(request: HttpRequest) -> tuple[int, str, str]:
+    agent = "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))[:MAX_AGENT_CHARS]
+    return int(time.time()), address_of_request(request), agent
 
 
 @audited

@@ -43,7 +43,7 @@ class ActiveSession:
 
 def are_sessions_listed() -> bool:
     """Return whether Django stores sessions in the database."""
-    return _store_class() is not None
+    return database_store() is not None
 
 
 def list_sessions(who: Principal) -> list[ActiveSession]:
@@ -68,7 +68,7 @@ def iter_sessions(user: Any = None) -> Iterator[tuple[str, ActiveSession]]:
 
     Decodes every stored session.
     """
-    store_class = _store_class()
+    store_class = database_store()
     if store_class is None:
         return
     rows = store_class.get_model_class().objects.filter(expire_date__gt=timezone.now())
@@ -111,6 +111,7 @@ def session_id(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def _store_class() -> type[SessionStore] | None:
+def database_store() -> type[SessionStore] | None:
+    """Return Django's session store, if it keeps sessions in the database."""
     found = import_module(settings.SESSION_ENGINE).SessionStore
     return found if issubclass(found, SessionStore) else None

@@ -5,19 +5,24 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
 import django
+from django.core.checks import CheckMessage
+from django.core.checks.registry import registry
+from django.utils.translation import gettext as _
 
 from ninjacam.auth import Principal
+from ninjacam.conf import chosen_keys, get_settings
 from ninjacam.queries.status import Status
 from ninjacam.queries.users import require_administrator
 
 MAX_LICENCE_CHARS = 80
 PROC = Path("/proc")
+SECRET_SETTINGS = ("SECRET_KEYS",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,42 @@ def list_packages(who: Principal) -> list[Package]:
     """Return Ninjacam and the installed packages that it requires, with theirs. Raises: ForbiddenError."""
     require_administrator(who)
     return _packages()
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveSetting:
+    """`key`: of `NINJACAM`. `value`: as text; never that of a secret. `is_set`: by the project or the environment."""
+
+    key: str
+    value: str
+    is_set: bool
+
+
+def list_settings(who: Principal) -> list[EffectiveSetting]:
+    """Return all keys of `NINJACAM` with their effective values. Raises: ForbiddenError."""
+    require_administrator(who)
+    config, chosen = get_settings(), chosen_keys()
+    return [
+        EffectiveSetting(key, _setting_text(key, getattr(config, key.lower())), key in chosen)
+        for key in (field.name.upper() for field in fields(config))
+    ]
+
+
+def _setting_text(key: str, value: object) -> str:
+    if key in SECRET_SETTINGS:
+        return _("%(count)s, not shown") % {"count": len(value) if isinstance(value, tuple) else 1}
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return ", ".join(f"{name}: {each}" for name, each in asdict(value).items() if each is not None)
+    return str(value)
+
+
+def list_problems(who: Principal) -> list[CheckMessage]:
+    """Return what Ninjacam's system checks report, as in `manage.py check`. Raises: ForbiddenError."""
+    require_administrator(who)
+    ours = (check for check in registry.get_checks() if check.__module__ == "ninjacam.checks")
+    return [message for check in ours for message in check(app_configs=None, databases=None)]
 
 
 def platform_name() -> str:

@@ -1,4 +1,4 @@
-"""The pages of the system's health and of the installed versions, for administrators."""
+"""The pages of the system's health, of the settings and of the installed versions, for administrators."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,14 @@ from ninjacam.conf import get_settings
 from ninjacam.languages import translate_item
 from ninjacam.models import Camera
 from ninjacam.queries.status import read_status
-from ninjacam.queries.system import list_packages, list_processes, platform_name, read_host
+from ninjacam.queries.system import (
+    list_packages,
+    list_problems,
+    list_processes,
+    list_settings,
+    platform_name,
+    read_host,
+)
 from ninjacam.viewers.counters import FIGURES, Counters
 from ninjacam.web.player import state_label
 from ninjacam.web.views import page, render_page
@@ -90,3 +97,10 @@ def _row(camera: Camera, report: Mapping[str, Any]) -> CameraHealthRow:
 def show_about(request: HttpRequest, principal: Principal) -> HttpResponse:
     context = {"packages": list_packages(principal), "platform": platform_name()}
     return render_page(request, principal, "ninjacam/about.html", context)
+
+
+@require_safe
+@page
+def show_settings(request: HttpRequest, principal: Principal) -> HttpResponse:
+    context = {"settings": list_settings(principal), "problems": list_problems(principal)}
+    return render_page(request, principal, "ninjacam/settings.html", context)

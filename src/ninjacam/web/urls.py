@@ -18,7 +18,7 @@ from ninjacam.web.options_page import choose_processors, edit_options
 from ninjacam.web.publishing_page import download_certificate, show_publishing
 from ninjacam.web.sessions_page import show_sessions
 from ninjacam.web.storage_page import show_storage
-from ninjacam.web.system_page import show_about, show_system
+from ninjacam.web.system_page import show_about, show_settings, show_system
 from ninjacam.web.users_page import add_user, edit_group, edit_user, show_groups, show_users
 from ninjacam.web.values_page import show_values
 from ninjacam.web.zones_page import edit_zones
@@ -46,6 +46,7 @@ urlpatterns = [
     path("administration/audit/", show_audit, name="audit"),
     path("administration/storage/", show_storage, name="storage"),
     path("administration/system/", show_system, name="system"),
+    path("administration/settings/", show_settings, name="settings"),
     path("administration/about/", show_about, name="about"),
     path("exports/", show_exports, name="exports"),
     path("layouts/new/", edit_layout, name="layout-add"),

@@ -2,19 +2,20 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from ninjacam.actions.sessions import USED_RESOLUTION_S
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator
 from ninjacam.models import ApiToken
 from ninjacam.queries.sessions import USE
-from tests.unit.conftest import signed_in
+from tests.unit.conftest import forget_rates, signed_in
 
 pytestmark = pytest.mark.django_db
 PATH = "/administration/sessions/"
@@ -44,17 +45,22 @@ def test_sessions_are_listed_without_their_keys(admin: Client, viewer: User) -> 
         assert key not in page
 
 
-def test_the_last_use_is_written_rarely(viewer: User) -> None:
+def test_the_last_use_is_written_rarely_and_prolongs_no_session(viewer: User) -> None:
     client = signed_in(viewer)
-    client.get("/")
-    written = client.session[USE]
-    client.get("/account/")
-    assert client.session[USE] == written
     session = client.session
-    session[USE] = (written[0] - USED_RESOLUTION_S - 1, *written[1:])
+    session[USE] = (1, "", "")
+    session.save()
+    expires_at = Session.objects.get().expire_date
+    response = client.get("/")
+    assert client.session[USE][0] > 1 and Session.objects.get().expire_date == expires_at
+    assert settings.SESSION_COOKIE_NAME not in response.cookies
+    session[USE] = (2, "", "")
     session.save()
     client.get("/account/")
-    assert client.session[USE][0] >= written[0]
+    assert client.session[USE][0] == 2
+    forget_rates()
+    client.get("/account/")
+    assert client.session[USE][0] > 2
 
 
 def test_one_session_is_ended(admin: Client, viewer: User) -> None:
@@ -111,8 +117,8 @@ def test_others_are_refused(viewer: User, admin_user: User) -> None:
 
 
 def test_without_sessions_in_the_database_the_page_says_so(
-    admin: Client, admin_user: User, settings: object
+    admin: Client, admin_user: User, settings: Any
 ) -> None:
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"  # type: ignore[attr-defined]
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     client = signed_in(admin_user)
     assert "outside the database" in client.get(PATH).content.decode()

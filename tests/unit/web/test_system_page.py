@@ -17,7 +17,7 @@ from ninjacam.queries.system import list_packages, list_processes
 from tests.unit.conftest import signed_in
 
 pytestmark = pytest.mark.django_db
-SYSTEM, ABOUT = "/administration/system/", "/administration/about/"
+SYSTEM, ABOUT, SETTINGS = (f"/administration/{name}/" for name in ("system", "about", "settings"))
 
 
 @pytest.fixture
@@ -86,8 +86,21 @@ def test_versions_and_licences_are_those_that_are_installed(admin: Client, admin
     assert packages["django"].version in page and "Python 3." in page
 
 
+def test_settings_are_shown_without_secrets(admin: Client, settings: Any) -> None:
+    secret = "a-key-that-nobody-may-see"
+    settings.NINJACAM = {**settings.NINJACAM, "SECRET_KEYS": [secret], "RETENTION": {"days": 12}}
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.gzip.GZipMiddleware"]
+    response = admin.get(SETTINGS)
+    page = response.content.decode()
+    assert secret not in page and settings.SECRET_KEY not in page
+    shown = {each.key: each for each in response.context["settings"]}
+    assert "days: 12" in shown["RETENTION"].value and shown["RETENTION"].is_set
+    assert not shown["AUDIT_DAYS"].is_set and shown["AUDIT_DAYS"].value == "365"
+    assert "ninjacam.W" in page, "what manage.py check reports"
+
+
 def test_others_are_refused(viewer: User) -> None:
     client = signed_in(viewer)
-    for path in (SYSTEM, ABOUT):
+    for path in (SYSTEM, ABOUT, SETTINGS):
         response = client.get(path)
         assert response.status_code == 403 and "door" not in response.content.decode()
