@@ -50,6 +50,12 @@ def tab(chromium: Browser, product: Product) -> Iterator[Tab]:
         assert not [line for line in tab.log if "EXCEPTION" in line or "Content Security" in line]
 
 
+def open_page(tab: Tab, product: Product, page: str) -> None:
+    """Open a page and wait for its styles."""
+    tab.navigate(product.url(AREA + page))
+    tab.until("document.readyState === 'complete'")
+
+
 def send(client: HttpClient, path: str, **fields: str) -> Any:
     """Send a form of a page."""
     token = TOKEN.search(client.get(path).text)
@@ -129,7 +135,7 @@ def test_the_pages_fit_a_phone_and_name_their_controls(product: Product, tab: Ta
     tab.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
     tab.size(390, 844, phone=True)
     for page in PAGES:
-        tab.navigate(product.url(AREA + page))
+        open_page(tab, product, page)
         assert tab.js("document.documentElement.lang") == language
         assert tab.js("document.documentElement.scrollWidth") <= 390, page
         assert tab.js(NAMELESS) == 0, page
@@ -146,7 +152,7 @@ def test_pages_have_enough_contrast_in_both_themes(product: Product, tab: Tab) -
     for theme in ("light", "dark"):
         tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
         for page in ("access/", "storage/"):
-            tab.navigate(product.url(AREA + page))
+            open_page(tab, product, page)
             assert tab.js(CONTRAST) >= 4.5, (theme, page)
 
 
