@@ -15,7 +15,7 @@ class NinjacamConfig(AppConfig):
 
     def ready(self) -> None:
         from ninjacam import checks  # noqa: F401 (registers)
-        from ninjacam.actions import audit_signals, notifications, sign_in
+        from ninjacam.actions import audit_signals, notifications, sessions, sign_in
         from ninjacam.conf import get_settings
         from ninjacam.inference.location import set_models_dir
 
@@ -23,3 +23,4 @@ class NinjacamConfig(AppConfig):
         audit_signals.connect()
         notifications.connect()
         user_logged_in.connect(sign_in.note_login, dispatch_uid="ninjacam.sign_in")
+        user_logged_in.connect(sessions.note_login, dispatch_uid="ninjacam.sessions")

@@ -117,6 +117,12 @@ class Principal:
         scope."""
         return self.in_scope("metrics") and bool(getattr(self.user, "is_superuser", False))
 
+    def may_administer(self) -> bool:
+        """Return whether users, sessions and the audit log may be read and changed: by superusers who are logged in,
+        and by their tokens with the scope `*`."""
+        is_superuser = bool(getattr(self.user, "is_superuser", False))
+        return self.source != "signed" and self.in_scope("*") and is_superuser
+
 
 def principal_from(
     *,
@@ -237,7 +243,7 @@ def _from_session(key: str) -> Principal | None:
         )
     except ValidationError:
         return None
-    if user is None or not user.is_active or not _session_is_of(data, user):
+    if user is None or not user.is_active or not session_is_of(data, user):
         return None
     return Principal(user, "session", credential=key)
 
@@ -335,7 +341,7 @@ def _still(
         return None
     if principal.source == "session":
         data = sessions.get(principal.credential)
-        return replace(principal, user=user) if data and _session_is_of(data, user) else None
+        return replace(principal, user=user) if data and session_is_of(data, user) else None
     token = tokens.get(principal.token_id) if principal.token_id is not None else None
     if principal.token_id is not None and (token is None or token.user_id != user.pk):
         return None
@@ -384,7 +390,7 @@ def _session_data(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
     return {row.session_key: decode(row.session_data) for row in rows}
 
 
-def _session_is_of(data: Mapping[str, Any], user: AbstractBaseUser) -> bool:
+def session_is_of(data: Mapping[str, Any], user: AbstractBaseUser) -> bool:
     """Return whether the session was created for this user with the current password."""
     held = data.get(HASH_SESSION_KEY, "")
     return str(user.pk) == data.get(SESSION_KEY) and constant_time_compare(held, user.get_session_auth_hash())

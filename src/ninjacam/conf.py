@@ -55,7 +55,8 @@ class Settings:
     `export_bytes_per_user`, `exports_per_user`, `active_exports_per_user`: limits on the size of one user's
     exports, their number, and the number that are queued or running. `events_per_minute`: maximum number of
     events of one camera that a user or token may create, in each web worker. `events_per_camera`: maximum number of
-    stored events. `snapshot_bytes`: maximum size of the snapshots of all events together; 0: none are stored.
+    stored events. `audit_days`, `audit_entries`: maximum age and number of the entries of the audit log.
+    `snapshot_bytes`: maximum size of the snapshots of all events together; 0: none are stored.
 
     `push_networks`: CIDR networks that push services may be in, besides public addresses. `app_name`: the name of
     the application that browsers install.
@@ -91,6 +92,8 @@ class Settings:
     active_exports_per_user: int = 5
     events_per_minute: int = 120
     events_per_camera: int = 100_000
+    audit_days: int = 365
+    audit_entries: int = 100_000
     snapshot_bytes: int = 1 << 30
     max_viewers_per_worker: int = 500
     send_timeout_s: float = 10.0
@@ -222,6 +225,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "active_exports_per_user": _count(1, 1000),
     "events_per_minute": _count(1, 100_000),
     "events_per_camera": _count(1, 100_000_000),
+    "audit_days": _count(1, 36_500),
+    "audit_entries": _count(100, 100_000_000),
     "snapshot_bytes": _count(0, 1 << 60),
     "max_viewers_per_worker": _count(1, 100_000),
     "send_timeout_s": _seconds,
@@ -276,6 +281,11 @@ def get_settings() -> Settings:
     if not isinstance(given, Mapping):
         raise ConfigError("The setting NINJACAM must be a dict.")
     return parse_settings({**given, **_overrides(os.environ)})
+
+
+def chosen_keys() -> set[str]:
+    """Return the keys that the project or the environment sets."""
+    return {*getattr(settings, "NINJACAM", {}), *_overrides(os.environ)}
 
 
 def _overrides(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
@@ -206,6 +206,8 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     browser.save()
     layout = WallLayout.objects.create(owner=admin_user, name="Gates", cameras=[camera.pk])
     return {
+        "user": viewer.pk,
+        "group": Group.objects.create(name="guards").pk,
         "layout": layout.pk,
         "browser": browser.pk,
         "rule": rule.pk,
@@ -235,6 +237,8 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),
         "<int:event_id>": str(world["event"]),
+        "<str:user_id>": str(world.get("user", 10**6)),
+        "<int:group_id>": str(world.get("group", 10**6)),
         "<int:layout_id>": str(world.get("layout", 10**6)),
         "<int:key_id>": str(world["key"]),
         "<int:browser_id>": str(world.get("browser", 10**6)),

@@ -1,4 +1,5 @@
-"""The audit record: the logger "ninjacam.audit".
+"""The audit record: the logger "ninjacam.audit", and the model `AuditEntry`, in the transaction of the action if it has
+one.
 
 Actions record what they do. Writes by other means, such as Django's admin, a shell or another app, are recorded by
 `actions.audit_signals`, which is silent while an action decorated with `audited` runs.
@@ -8,8 +9,9 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -17,10 +19,18 @@ from typing import ParamSpec, TypeVar
 from django.http import HttpRequest
 
 from ninjacam.auth import Actor, Principal, address_of_request, principal_of_request
+from ninjacam.models import AuditEntry
+from ninjacam.routes import SLUG
 from ninjacam.throttle import get_throttle
 
 logger = logging.getLogger("ninjacam.audit")
 
+MAX_NAME_CHARS = 200
+MAX_DETAILS_CHARS = 4000
+_NOT_CAMERAS = {
+    "group", "layout", "login", "logout", "notifications", "profile", "rule", "session", "token", "user", "webhook",
+}  # fmt: skip
+"""The verbs of these objects have no camera as their subject."""
 TAKEN_EVERY_S = 3600.0
 _HOUR_NS = 3600 * 10**9
 _MAX_HOURS = 48
@@ -33,7 +43,10 @@ _in_action: ContextVar[bool] = ContextVar("ninjacam_audit_in_action", default=Fa
 
 
 def record(actor: Actor, verb: str, subject: str, **details: object) -> None:
-    """Write one line of JSON, in which names are escaped, and the same as `extra["audit"]`. Never pass a secret."""
+    """Write one line of JSON, in which names are escaped, the same as `extra["audit"]`, and an `AuditEntry`.
+
+    Never pass a secret.
+    """
     record_as(actor.name, verb, subject, **details)
 
 
@@ -41,6 +54,32 @@ def record_as(by: str, verb: str, subject: str, **details: object) -> None:
     """Like `record`, but for events without an `Actor`, such as a failed login."""
     entry = {"verb": verb, "subject": subject, "by": by, **details}
     logger.info("%s", json.dumps(entry, default=str), extra={"audit": entry})
+    AuditEntry.objects.create(
+        actor=_plain(by),
+        verb=verb,
+        subject=_plain(subject),
+        camera=_camera_of(verb, subject, details),
+        details=_bounded(details),
+    )
+
+
+def _plain(text: str) -> str:
+    return text.replace("\0", "")[:MAX_NAME_CHARS]
+
+
+def _camera_of(verb: str, subject: str, details: Mapping[str, object]) -> str:
+    """Return the short name of the camera that an entry is about; "": none."""
+    is_camera = verb == "rule.notify" or verb.partition(".")[0] not in _NOT_CAMERAS
+    name = details.get("camera") or (subject if is_camera else "")
+    return name if isinstance(name, str) and re.fullmatch(SLUG, name) else ""
+
+
+def _bounded(details: Mapping[str, object]) -> object:
+    """Return the details as JSON values, or their shortened text if they are too long."""
+    text = json.dumps(details, default=str)
+    if len(text) > MAX_DETAILS_CHARS or "\\u0000" in text:
+        return {"text": text.replace("\\u0000", "")[:MAX_DETAILS_CHARS]}
+    return json.loads(text)
 
 
 def record_taken(who: Principal, verb: str, slug: str, start_ns: int, end_ns: int, **details: object) -> None:

@@ -100,8 +100,10 @@ def _subject(row: Model) -> str:
 def _details(row: Model) -> dict[str, object]:
     """Return the recorded fields of a row. Never a password, a hash, or encrypted credentials."""
     if isinstance(row, CameraGrant):
-        holder = {"user": str(row.user or ""), "group": str(row.group or "")}
-        return {"role": row.role, **holder}
+        # A user who is being deleted is deleted before the grants, because these may have none.
+        users = get_user_model()._base_manager.filter(pk__in=[row.user_id])
+        groups = Group._base_manager.filter(pk__in=[row.group_id])
+        return {"role": row.role, "user": str(users.first() or ""), "group": str(groups.first() or "")}
     if isinstance(row, ApiToken):
         return {"token": row.name, "user": row.user.get_username(), "scopes": row.scopes}
     if isinstance(row, AbstractBaseUser):
@@ -161,6 +163,8 @@ def _membership(
     **_: Any,
 ) -> None:
     """Record changes to a user's groups and to the permissions of a user or group."""
+    if is_in_action():
+        return
     if action in ("post_add", "post_remove", "post_clear") and (pk_set is None or pk_set):
         others = model._base_manager.filter(pk__in=list(pk_set)[:50]) if pk_set else ()
         record_as(

@@ -1,8 +1,12 @@
 """Give and revoke roles. Requires `add_cameragrant` or `delete_cameragrant`, with full scope."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
@@ -10,6 +14,9 @@ from ninjacam.actions.validation import invalid
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.models import Camera, CameraGrant
+
+Holder = tuple[Camera, str, Any]
+"""A camera, a role, and the user or the group that has it."""
 
 
 @audited
@@ -49,3 +56,21 @@ def delete_grant(actor: Actor, grant: CameraGrant) -> None:
     holder = {"user": str(grant.user or ""), "group": str(grant.group or "")}
     grant.delete()
     record(actor, "grant.delete", grant.camera.slug, role=grant.role, **holder)
+
+
+@transaction.atomic
+def change_grants(actor: Actor, given: Iterable[Holder], revoked: Iterable[Holder]) -> None:
+    """Give and revoke roles, all of them or none. Those that are already as wanted stay.
+
+    Raises: ForbiddenError, InvalidError.
+    """
+    for camera, role, holder in given:
+        kind = "group" if isinstance(holder, Group) else "user"
+        if not CameraGrant.objects.filter(camera=camera, role=role, **{kind: holder}).exists():
+            name = holder.name if isinstance(holder, Group) else holder.get_username()
+            create_grant(actor, camera, role, **{kind: name})
+    for camera, role, holder in revoked:
+        kind = "group" if isinstance(holder, Group) else "user"
+        found = CameraGrant.objects.filter(camera=camera, role=role, **{kind: holder})
+        for grant in found.select_related("camera", "user", "group"):
+            delete_grant(actor, grant)

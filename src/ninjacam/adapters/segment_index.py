@@ -29,7 +29,7 @@ from ninjacam.engine.retention import (
     is_filled_by_others,
     plan_retention,
 )
-from ninjacam.models import Camera, Event, EventCall, Segment, Snapshot, ValueSeries
+from ninjacam.models import AuditEntry, Camera, Event, EventCall, Segment, Snapshot, ValueSeries
 from ninjacam.models.snapshot import remove_snapshots
 from ninjacam.models.value import THIN_AFTER_S
 from ninjacam.recordings import segments
@@ -151,6 +151,7 @@ class DatabaseIndex:
                 self._prune_events()
                 Snapshot.objects.sweep()
                 EventCall.objects.sweep()
+                AuditEntry.objects.sweep()
                 self._prune_values()
             disk = self._disk()
             full = low = False

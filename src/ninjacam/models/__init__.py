@@ -4,6 +4,7 @@ values, webhooks, rules, profiles, layouts, notifications.
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
 
+from ninjacam.models.audit_entry import AuditEntry, AuditEntryQuerySet
 from ninjacam.models.camera import Camera, CameraQuerySet
 from ninjacam.models.event import Event, EventQuerySet
 from ninjacam.models.event_call import CallState, EventCall, EventCallQuerySet
@@ -32,6 +33,8 @@ __all__ = [
     "Action",
     "ActiveProfile",
     "ApiToken",
+    "AuditEntry",
+    "AuditEntryQuerySet",
     "CallState",
     "Camera",
     "CameraGrant",

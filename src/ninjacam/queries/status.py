@@ -32,6 +32,7 @@ class Status:
 
     engine_running: bool = False
     updated_ns: int = 0
+    engine_pid: int = 0
     cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     processors: tuple[Mapping[str, Any], ...] = ()
     modules: tuple[Mapping[str, Any], ...] = ()
@@ -105,6 +106,7 @@ class StatusReader:
         return Status(
             engine_running=abs(age_s) <= STALE_AFTER_S,
             updated_ns=report.get("updated_ns", 0),
+            engine_pid=report.get("engine_pid", 0),
             cameras=report.get("cameras", {}),
             processors=tuple(report.get("processors", ())),
             modules=tuple(report.get("modules", ())),

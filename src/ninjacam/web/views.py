@@ -25,6 +25,7 @@ from ninjacam.actions import cameras as actions
 from ninjacam.actions.discovery import list_networks
 from ninjacam.actions.notifications import browser_marker
 from ninjacam.actions.publish_keys import create_publish_key, revoke_publish_key
+from ninjacam.actions.sessions import note_use
 from ninjacam.actions.sign_in import remember_browser
 from ninjacam.actions.streams import delete_stream, put_stream
 from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
@@ -137,6 +138,7 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:  # login_required guarantees it; this check is for mypy.
             raise PermissionDenied
+        note_use(request)
         principal = Principal(request.user, "session", credential=request.session.session_key or "")
         try:
             return view(request, principal, *args, **kwargs)
@@ -155,6 +157,7 @@ def render_page(
     around = {
         "user": principal.user,
         "may_add": principal.may_all("add_camera", "configure"),
+        "may_administer": principal.may_administer(),
         "may_replay_any": may_deleted(principal, "replay") or list_cameras(principal, "replay").exists(),
         "base": reverse("ninjacam:wall"),
         "browser_marker": browser_marker(principal.user),

@@ -12,7 +12,7 @@ from ninjacam.actions.cameras import CameraFields, create_camera, delete_camera,
 from ninjacam.actions.grants import create_grant, delete_grant
 from ninjacam.actions.tokens import create_token, revoke_all_tokens
 from ninjacam.auth import LocalOperator
-from ninjacam.models import ApiToken, Camera, CameraGrant
+from ninjacam.models import ApiToken, AuditEntry, Camera, CameraGrant
 from tests.unit.conftest import PASSWORD, signed_in
 from tests.unit.test_admin import ADD, change, save
 
@@ -163,3 +163,14 @@ def test_rehashing_a_password_at_login_is_not_audited_as_a_change(
     user.set_password("another password")
     user.save()
     assert [entry["fields"] for entry in audit.take()] == [["password"]]
+
+
+@pytest.mark.django_db
+def test_a_user_and_a_group_with_roles_can_be_deleted(viewer: User, camera: Camera, guards: Group) -> None:
+    CameraGrant.objects.create(camera=camera, group=guards, role="view")
+    viewer.delete()
+    guards.delete()
+    assert not CameraGrant.objects.exists()
+    assert set(AuditEntry.objects.filter(verb__endswith=".delete").values_list("verb", "subject")) == {
+        ("grant.delete", "door"), ("user.delete", "viewer"), ("group.delete", "guards"),
+    }  # fmt: skip

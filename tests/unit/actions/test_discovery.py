@@ -153,7 +153,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # Another thread writes the audit record.
 @pytest.mark.parametrize("how", ["cancel", "stopping", "break", "task"])
 def test_a_search_that_is_cancelled_leaves_no_process(child: Child, how: str) -> None:
     child(WAITS)
