@@ -16,7 +16,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections
+from django.urls import NoReverseMatch, reverse
 
+from ninjacam.actions.setup import make_setup_token
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
@@ -108,6 +110,15 @@ def prepare_web(listener: socket.socket) -> Callable[[], None]:
     return functools.partial(web_worker.run, config, listener)
 
 
+def setup_path() -> str:
+    """Return the path of a new setup link; empty if there is an administrator, or in a project without the page."""
+    with contextlib.suppress(NoReverseMatch):
+        reverse("ninjacam-setup", args=["x"])  # Only the product has the page.
+        if token := make_setup_token():
+            return reverse("ninjacam-setup", args=[token])
+    return ""
+
+
 class Command(OwnCommand):
     help = "Run Ninjacam, the engine and the web workers, until it is stopped."
 
@@ -176,9 +187,10 @@ class Command(OwnCommand):
             prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
             shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::1", "::") else host  # noqa: S104
             scheme = "https" if config.tls else "http"
-            self.stdout.write(
-                f"Ninjacam is running at {scheme}://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
-            )
+            origin = f"{scheme}://{shown}:{listener.getsockname()[1]}"
+            self.stdout.write(f"Ninjacam is running at {origin}{prefix}/ (Ctrl-C stops it)")
+            if path := setup_path():
+                self.stdout.write(f"Create the administrator, within an hour, at {origin}{path}")
             if fingerprint:
                 self.stdout.write(f"SHA-256 fingerprint of the certificate: {fingerprint}")
             self.stdout.flush()
