@@ -3,13 +3,17 @@
 import contextlib
 import os
 import re
+import sqlite3
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.harness.cameras import FakeCamera
 from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.http import HttpClient
 from tests.harness.processes import Process, free_port, python, wait_until
 
 pytestmark = [
@@ -80,6 +84,33 @@ def test_an_empty_installation_shows_a_camera_within_a_minute_and_eight_clicks(
         assert time.monotonic() - begun_s <= MAX_S
         tab.navigate(base + printed[1])
         assert "not valid" in tab.js("document.querySelector('[role=alert]').textContent")
+
+
+def test_two_people_who_send_the_form_at_once_create_one_administrator(tmp_path: Path) -> None:
+    port = free_port()
+    serve = python("-m", "ninjacam", "serve", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "2")
+    with Process("ninjacam serve", serve) as product:
+        printed = re.search(r"/setup/\S+", product.wait_for_output("/setup/", 60))
+        assert printed
+        path, base = printed[0], f"http://127.0.0.1:{port}"
+        people = [HttpClient(base) for _ in range(2)]
+        pages = [person.get(path, timeout_s=60).text for person in people]
+        both = threading.Barrier(2, timeout=60)
+
+        def send(number: int) -> int:
+            hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', pages[number])
+            assert hidden
+            form = {"username": f"boss{number}", "password1": PASSWORD, "password2": PASSWORD}
+            both.wait()
+            headers = {"Referer": base + path}
+            return people[number].post(
+                path, form={**form, "csrfmiddlewaretoken": hidden[1]}, headers=headers
+            ).status
+
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(send, range(2))) == [200, 404]
+        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ninjacam.sqlite3", timeout=20)) as database:
+            assert database.execute("SELECT count(*) FROM auth_user").fetchone() == (1,)
 
 
 def _opens(tab: Tab, url: str) -> bool:

@@ -10,6 +10,6 @@ admin.site.login_form = AdminLogInForm
 urlpatterns = [
     path("static/<path:path>", serve_static, name="static"),
     path("admin/", admin.site.urls),
-    path("setup/<str:token>/", show_setup, name="ninjacam-setup"),
+    path("setup/<str:token>/", show_setup),
     path("", include("ninjacam.urls")),
 ]

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections
-from django.urls import NoReverseMatch, reverse
 
 from ninjacam.actions.setup import make_setup_token
 from ninjacam.conf import get_settings
@@ -28,6 +27,8 @@ from ninjacam.supervision.process_supervisor import ProcessSupervisor, Supervise
 
 MAX_PORT = 65_535
 BACKLOG = 512
+PRODUCT_URLS = "ninjacam.site.urls"
+"""The only URLs with the page of the setup link."""
 
 
 def port_number(text: str) -> int:
@@ -111,12 +112,12 @@ def prepare_web(listener: socket.socket) -> Callable[[], None]:
 
 
 def setup_path() -> str:
-    """Return the path of a new setup link; empty if there is an administrator, or in a project without the page."""
-    with contextlib.suppress(NoReverseMatch):
-        reverse("ninjacam-setup", args=["x"])  # Only the product has the page.
-        if token := make_setup_token():
-            return reverse("ninjacam-setup", args=[token])
-    return ""
+    """Return the path of a new setup link, without the prefix; empty if there is an administrator, or in a project without the page."""
+    if settings.ROOT_URLCONF != PRODUCT_URLS:  # Not imported here: the supervisor stays small.
+        return ""
+    token = make_setup_token()
+    connections.close_all()  # A fork must not use the connections of its parent.
+    return f"/setup/{token}/" if token else ""
 
 
 class Command(OwnCommand):
@@ -190,7 +191,7 @@ class Command(OwnCommand):
             origin = f"{scheme}://{shown}:{listener.getsockname()[1]}"
             self.stdout.write(f"Ninjacam is running at {origin}{prefix}/ (Ctrl-C stops it)")
             if path := setup_path():
-                self.stdout.write(f"Create the administrator, within an hour, at {origin}{path}")
+                self.stdout.write(f"Create the administrator, within an hour, at {origin}{prefix}{path}")
             if fingerprint:
                 self.stdout.write(f"SHA-256 fingerprint of the certificate: {fingerprint}")
             self.stdout.flush()
