@@ -33,10 +33,12 @@ class User:
         self.clicks = 0
 
     def click(self, selector: str) -> None:
-        self.tab.until(f"document.readyState === 'complete' && Boolean(document.querySelector({selector!r}))", 20)
+        self.tab.until(
+            f"document.readyState === 'complete' && Boolean(document.querySelector({selector!r}))", 20
+        )
         found = f"document.querySelector({selector!r})"
         self.tab.js(f"{found}.scrollIntoView({{block: 'center'}}); 1")
-        box = self.tab.js(f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])({found}.getBoundingClientRect())")
+        box = self.tab.js(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({found}.getBoundingClientRect())")
         at = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
         self.tab.call("Input.dispatchMouseEvent", type="mousePressed", **at)
         self.tab.call("Input.dispatchMouseEvent", type="mouseReleased", **at)
@@ -56,11 +58,16 @@ def test_an_empty_installation_shows_a_camera_within_a_minute_and_eight_clicks(
     tmp_path: Path, chromium: Browser
 ) -> None:
     port = free_port()
-    serve = python("-m", "ninjacam", "serve", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "1")
+    serve = python(
+        "-m", "ninjacam", "serve", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "1"
+    )
     with FakeCamera() as camera, Process("ninjacam serve", serve) as product, chromium.tab() as tab:
         begun_s = time.monotonic()
         printed = wait_until(
-            lambda: re.search(r"http://localhost:\d+(/setup/\S+)", product.tail()), 60, "link", processes=[product]
+            lambda: re.search(r"http://localhost:\d+(/setup/\S+)", product.tail()),
+            60,
+            "link",
+            processes=[product],
         )
         base = f"http://127.0.0.1:{port}"
         wait_until(lambda: _opens(tab, base + printed[1]), 60, "the page", processes=[product])
@@ -88,7 +95,9 @@ def test_an_empty_installation_shows_a_camera_within_a_minute_and_eight_clicks(
 
 def test_two_people_who_send_the_form_at_once_create_one_administrator(tmp_path: Path) -> None:
     port = free_port()
-    serve = python("-m", "ninjacam", "serve", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "2")
+    serve = python(
+        "-m", "ninjacam", "serve", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "2"
+    )
     with Process("ninjacam serve", serve) as product:
         printed = re.search(r"/setup/\S+", product.wait_for_output("/setup/", 60))
         assert printed
@@ -103,13 +112,17 @@ def test_two_people_who_send_the_form_at_once_create_one_administrator(tmp_path:
             form = {"username": f"boss{number}", "password1": PASSWORD, "password2": PASSWORD}
             both.wait()
             headers = {"Referer": base + path}
-            return people[number].post(
-                path, form={**form, "csrfmiddlewaretoken": hidden[1]}, headers=headers
-            ).status
+            return (
+                people[number]
+                .post(path, form={**form, "csrfmiddlewaretoken": hidden[1]}, headers=headers)
+                .status
+            )
 
         with ThreadPoolExecutor(2) as threads:
             assert sorted(threads.map(send, range(2))) == [200, 404]
-        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ninjacam.sqlite3", timeout=20)) as database:
+        with contextlib.closing(
+            sqlite3.connect(tmp_path / "data" / "ninjacam.sqlite3", timeout=20)
+        ) as database:
             assert database.execute("SELECT count(*) FROM auth_user").fetchone() == (1,)
 
 

@@ -77,7 +77,9 @@ def create_first_administrator(request: HttpRequest, token: str, user: AbstractU
             _path().unlink()  # Last: if another request was first, this one is rolled back.
         except FileNotFoundError as error:
             raise _not_valid() from error
-    record_as(user.get_username(), "setup.administrator", user.get_username(), address=address_of_request(request))
+    record_as(
+        user.get_username(), "setup.administrator", user.get_username(), address=address_of_request(request)
+    )
 
 
 def _is_valid(token: str) -> bool:
@@ -92,7 +94,9 @@ def _is_valid(token: str) -> bool:
 
 def _not_valid() -> NotFoundError:
     return NotFoundError(
-        _("This setup link is not valid. Log in, or restart “ninjacam serve”: it prints a new link while there is no administrator.")
+        _(
+            "This setup link is not valid. Log in, or restart “ninjacam serve”: it prints a new link while there is no administrator."
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""The page of the setup link: it creates the administrator and says where data is stored. The wall continues from there."""
+"""The page of the setup link: creates the administrator, and shows where data is stored. The wall comes next."""
 
 import shutil
 from typing import Any
