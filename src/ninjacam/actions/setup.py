@@ -1,7 +1,7 @@
 """The setup link: the first administrator of an installation without one, created in the browser.
 
-`ninjacam serve` prints the link. The data directory has only the token's hash. The link is used up by removing that file, which
-succeeds for one process only, so two people with the link cannot both become administrators.
+`ninjacam serve` prints the link. The data directory has only the token's hash. The link is used up by removing that
+file, which succeeds for one process only, so two people with the link cannot both become administrators.
 """
 
 import hashlib
@@ -95,7 +95,8 @@ def _is_valid(token: str) -> bool:
 def _not_valid() -> NotFoundError:
     return NotFoundError(
         _(
-            "This setup link is not valid. Log in, or restart “ninjacam serve”: it prints a new link while there is no administrator."
+            "This setup link is not valid. Log in, or restart “ninjacam serve”: it prints a new link while there is no "
+            "administrator."
         )
     )
 

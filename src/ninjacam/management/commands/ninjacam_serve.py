@@ -112,7 +112,8 @@ def prepare_web(listener: socket.socket) -> Callable[[], None]:
 
 
 def setup_path() -> str:
-    """Return the path of a new setup link, without the prefix; empty if there is an administrator, or in a project without the page."""
+    """Return the path of a new setup link, without the prefix; empty if there is an administrator, or in a project
+    that does not have the page."""
     if settings.ROOT_URLCONF != PRODUCT_URLS:  # Not imported here: the supervisor stays small.
         return ""
     token = make_setup_token()
