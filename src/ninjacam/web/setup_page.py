@@ -21,7 +21,7 @@ from ninjacam.web.views import in_complete_language
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-class AdministratorForm(BaseUserCreationForm):
+class AdministratorForm(BaseUserCreationForm):  # type: ignore[type-arg] # not generic at run time
     """The name and password of the administrator, with the project's rules for passwords."""
 
     class Meta(BaseUserCreationForm.Meta):

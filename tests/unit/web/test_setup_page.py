@@ -2,10 +2,12 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 
@@ -69,8 +71,8 @@ def test_only_the_hash_is_stored_and_only_for_the_owner(token: str) -> None:
 def test_expired_replaced_and_damaged_links_do_not_work(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_setup_token(request(), token)
     with monkeypatch.context() as later:
-        now = setup.time.time()
-        later.setattr(setup.time, "time", lambda: now + setup.LIFETIME_S + 1)
+        now = time.time()
+        later.setattr(time, "time", lambda: now + setup.LIFETIME_S + 1)
         with pytest.raises(NotFoundError):
             check_setup_token(request(), token)
     make_setup_token()
@@ -116,7 +118,7 @@ def test_of_two_people_whose_link_was_valid_only_the_first_becomes_administrator
 def test_serve_prints_a_link_only_in_the_product(
     token: str, client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ninjacam_serve.connections, "close_all", lambda: None)
+    monkeypatch.setattr(connections, "close_all", lambda: None)
     settings.ROOT_URLCONF = "ninjacam.site.urls"
     path = ninjacam_serve.setup_path()
     assert re.fullmatch(r"/setup/[\w-]{43}/", path) and client.get(path).status_code == 200
