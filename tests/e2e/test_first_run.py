@@ -5,7 +5,6 @@ import os
 import re
 import sqlite3
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.harness.cameras import FakeCamera
 from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.fair_clock import fair_s
 from tests.harness.http import HttpClient
 from tests.harness.processes import Process, free_port, python, wait_until
 
@@ -62,7 +62,7 @@ def test_an_empty_installation_shows_a_camera_within_a_minute_and_eight_clicks(
         "-m", "ninjacam", "serve", "--data", str(tmp_path / "data"), "--port", str(port), "--workers", "1"
     )
     with FakeCamera() as camera, Process("ninjacam serve", serve) as product, chromium.tab() as tab:
-        begun_s = time.monotonic()
+        begun_s = fair_s()
         printed = wait_until(
             lambda: re.search(r"http://localhost:\d+(/setup/\S+)", product.tail()),
             60,
@@ -74,12 +74,15 @@ def test_an_empty_installation_shows_a_camera_within_a_minute_and_eight_clicks(
         tab.size(390, 844, phone=True)
         assert tab.js("document.documentElement.scrollWidth <= innerWidth")
         shot(tab, "setup-390")
+        tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
         tab.size(1280, 800)
-        shot(tab, "setup-1280")
+        shot(tab, "setup-dark-1280")
         user = User(tab)
         user.fill("#id_password1", PASSWORD)
         user.fill("#id_password2", PASSWORD)
         user.click("main form button")
+        tab.until("location.pathname === '/'", 20)
+        shot(tab, "empty-wall")
         user.click("main a[href='/add-camera/']")
         user.fill("#id_slug", "door")
         user.fill("#id_url", camera.url())
@@ -88,7 +91,7 @@ def test_an_empty_installation_shows_a_camera_within_a_minute_and_eight_clicks(
         tab.wait_for_stamp("ninjacam-player", 45)
         shot(tab, "first-look")
         assert user.clicks <= MAX_CLICKS
-        assert time.monotonic() - begun_s <= MAX_S
+        assert fair_s() - begun_s <= MAX_S
         tab.navigate(base + printed[1])
         assert "not valid" in tab.js("document.querySelector('[role=alert]').textContent")
 

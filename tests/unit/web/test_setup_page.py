@@ -63,6 +63,12 @@ def test_invalid_input_creates_nobody_and_keeps_the_link(
     assert client.get(f"/setup/{token}/").status_code == 200
 
 
+def test_the_page_is_in_the_language_of_the_visitor(client: Client, token: str) -> None:
+    korean = {"accept-language": "ko"}
+    assert "관리자 만들기" in client.get(f"/setup/{token}/", headers=korean).content.decode()
+    assert "유효하지 않습니다" in client.get("/setup/wrong/", headers=korean).content.decode()
+
+
 def test_only_the_hash_is_stored_and_only_for_the_owner(token: str) -> None:
     path = get_settings().data_dir / "setup-link"
     assert token not in path.read_text() and path.stat().st_mode & 0o777 == 0o600
