@@ -45,6 +45,7 @@ OPEN = {
     "admin/login/": "where one signs in",
     "admin/logout/": "ends the own session",
     "logout/": "ends the own session",
+    "setup/<str:token>/": "creates the first administrator, for a person with the link that `ninjacam serve` prints",
     "manifest.webmanifest": "the same for everybody",
     "service-worker.js": "the same for everybody",
     "offline/": "the same for everybody",
@@ -257,6 +258,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<path:output>": "relay1",
         "<str:name>": "swagger-ui.css",
         "<str:link>": "forged:link",
+        "<str:token>": "forged",
         "<id>": "1",
     }.items():
         path = path.replace(placeholder, value)

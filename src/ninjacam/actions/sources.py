@@ -1,16 +1,19 @@
 """Assigns the address and login of a stream: permitted values, and the conditions for keeping the stored password."""
 
+from ipaddress import ip_address
 from typing import TypedDict
 
 from django.utils.translation import gettext as _
 
-from ninjacam.core.errors import ConfigError, InvalidError, UnsupportedSchemeError
+from ninjacam.core.errors import ConfigError, ForbiddenAddressError, InvalidError, UnsupportedSchemeError
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
 from ninjacam.languages import translate
 from ninjacam.models.stream_fields import StreamFields
+from ninjacam.sources.addresses import check_address
+from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import check_url
-from ninjacam.sources.urls import binding_of
+from ninjacam.sources.urls import binding_of, parse_url
 
 
 class AddressFields(TypedDict, total=False):
@@ -120,3 +123,16 @@ def _parts_of(binding: str) -> tuple[str, str, str]:
     scheme, _separator, rest = binding.partition("://")
     host, _separator, port = rest.partition(" ")[0].rpartition(":")
     return scheme, host, port
+
+
+def find_forbidden_address(source: SourceConfig) -> ForbiddenAddressError | None:
+    """Return the error of an IP address where cameras are not allowed, without any network access."""
+    if source.url.lower().startswith("udp:"):
+        return None  # The address is not the camera's.
+    try:
+        check_address(ip_address(parse_url(source.url).host.partition("%")[0]), source)
+    except ForbiddenAddressError as error:
+        return error
+    except (ConfigError, ValueError):
+        return None  # A host name: connecting resolves it.
+    return None

@@ -3,7 +3,6 @@
 import argparse
 import ctypes
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ from django.core.management.base import CommandError, CommandParser
 from ninjacam.actions.cameras import CameraFields
 from ninjacam.actions.device import read_device
 from ninjacam.actions.probe import ProbeResult, run_probe
-from ninjacam.actions.sources import AddressFields
+from ninjacam.actions.sources import AddressFields, find_forbidden_address
 from ninjacam.actions.streams import ROLE_STREAMS
-from ninjacam.core.errors import ConfigError, ForbiddenAddressError
 from ninjacam.core.ready_made import READY_MADE
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.streams import MAIN
@@ -24,10 +22,8 @@ from ninjacam.models import Camera
 from ninjacam.models.camera import check_ready_made
 from ninjacam.queries.status import Status
 from ninjacam.queries.streams import list_streams, stream_urls
-from ninjacam.sources.addresses import check_address
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import waits_for_publisher
-from ninjacam.sources.urls import parse_url
 
 NEVER = frozenset({"config", "forbidden_address", "unsupported_scheme"})
 """Codes of errors that only another address can correct."""
@@ -144,7 +140,8 @@ class SourceCommand(NinjacamCommand):
 
         Raises: CommandError: the address can never work, or the test failed and `--check` is given.
         """
-        error = _forbidden(source)
+        forbidden = find_forbidden_address(source)
+        error = forbidden.as_dict() if forbidden else None
         answer = None
         if error is None and not options["no_check"] and not waits_for_publisher(source):
             answer = run_probe(source)
@@ -154,20 +151,6 @@ class SourceCommand(NinjacamCommand):
             name = f"Stream {stream}: " if stream else ""
             raise CommandError(f"{name}{error['message']} Not saved.{hint}")
         return answer
-
-
-def _forbidden(source: SourceConfig) -> dict[str, Any] | None:
-    """Return the error for an IP address where cameras are not allowed, without any network access."""
-    if source.url.lower().startswith("udp:"):
-        return None  # The address is not the camera's.
-    try:
-        address = ip_address(parse_url(source.url).host.partition("%")[0])
-        check_address(address, source)
-    except (ForbiddenAddressError, ConfigError) as error:
-        return error.as_dict() if isinstance(error, ForbiddenAddressError) else None
-    except ValueError:
-        return None  # A host name: connecting resolves it.
-    return None
 
 
 def _hide_login(url: str) -> bool:

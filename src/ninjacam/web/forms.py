@@ -8,9 +8,10 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
-from ninjacam.actions.sources import AddressFields, assign_address
+from ninjacam.actions.sources import AddressFields, assign_address, find_forbidden_address
 from ninjacam.actions.validation import invalid
 from ninjacam.core.errors import InvalidError
+from ninjacam.languages import translate_error
 from ninjacam.models import Camera, Stream
 from ninjacam.queries.streams import find_stream
 
@@ -22,7 +23,10 @@ class CameraForm(forms.Form):
     """A camera's settings. `camera`: the camera to change; None to add one.
 
     The rules are those of the action. `clean` applies them to a draft, so that the form shows all errors at once.
+    `may_save_anyway`: whether the address is refused only until the user confirms it.
     """
+
+    may_save_anyway = False
 
     name = forms.CharField(label=_("Name"), max_length=100, required=False)
     slug = forms.SlugField(
@@ -162,6 +166,8 @@ class CameraForm(forms.Form):
             assign_fields(draft, self.camera_fields())
         except InvalidError as error:
             self.show_error(error)
+        else:
+            self._require_confirmation(draft)
         if address := self.streams().get(SUB):
             sub = self.camera and find_stream(self.camera, SUB)
             stream = sub or Stream(name=SUB)
@@ -175,6 +181,14 @@ class CameraForm(forms.Form):
         except ValidationError as error:
             self.show_error(invalid(error))
         return self.cleaned_data
+
+    def _require_confirmation(self, draft: Camera) -> None:
+        """Report a new address where cameras are not allowed, unless the user saves it anyway."""
+        if "save_anyway" in self.data or "url" not in self.camera_fields():
+            return
+        if error := find_forbidden_address(draft.source()):
+            self.may_save_anyway = True
+            self.add_error("url", translate_error(error))
 
     def camera_fields(self) -> CameraFields:
         """Return the changes for the action, without fields that are unchanged or invalid."""

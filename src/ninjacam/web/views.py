@@ -316,7 +316,8 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
 def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
     if not principal.may_all("add_camera", "configure"):
         raise ForbiddenError(_("You are not allowed to add cameras."))
-    form = CameraForm(request.POST or None)
+    by_phone = {"slug": "phone", "url": "push:"} if request.GET.get("by") == "phone" else None
+    form = CameraForm(request.POST or None, initial=by_phone)
     if request.method == "POST" and form.is_valid():
         try:
             streams = {name: address for name, address in form.streams().items() if address}

@@ -242,6 +242,20 @@ def test_an_invalid_value_is_named(admin: Client, change: dict[str, str], says: 
     assert not Camera.objects.filter(name="Yard").exists()
 
 
+def test_an_address_that_can_never_work_is_saved_only_after_confirmation(admin: Client) -> None:
+    entered = {**CAMERA, "url": "rtsp://169.254.169.254/main"}
+    refused = admin.post("/add-camera/", entered)
+    assert refused.status_code == 422 and "cannot be the address of a camera" in refused.content.decode()
+    assert (
+        'name="save_anyway"' in refused.content.decode() and not Camera.objects.filter(slug="yard").exists()
+    )
+    assert 'name="save_anyway"' not in html(admin, "/add-camera/")
+    assert admin.post("/add-camera/", {**entered, "save_anyway": "1"}).status_code == 302
+    assert Camera.objects.get(slug="yard").url == "rtsp://169.254.169.254/main"
+    same = admin.post("/cameras/yard/edit/", {**entered, "name": "Far"})  # The address does not change.
+    assert same.status_code == 302
+
+
 def test_editing_keeps_the_stored_password(admin: Client, door: Camera) -> None:
     entered = {**CAMERA, "slug": "door", "name": "Back door", "url": "rtsp://192.0.2.1/stream1"}
     assert admin.post("/cameras/door/edit/", entered).status_code == 302

@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
+from ninjacam.actions.setup import make_setup_token
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
@@ -26,6 +27,8 @@ from ninjacam.supervision.process_supervisor import ProcessSupervisor, Supervise
 
 MAX_PORT = 65_535
 BACKLOG = 512
+PRODUCT_URLS = "ninjacam.site.urls"
+"""The only URLs with the page of the setup link."""
 
 
 def port_number(text: str) -> int:
@@ -108,6 +111,16 @@ def prepare_web(listener: socket.socket) -> Callable[[], None]:
     return functools.partial(web_worker.run, config, listener)
 
 
+def setup_path() -> str:
+    """Return the path of a new setup link, without the prefix; empty if there is an administrator, or in a project
+    that does not have the page."""
+    if settings.ROOT_URLCONF != PRODUCT_URLS:  # Not imported here: the supervisor stays small.
+        return ""
+    token = make_setup_token()
+    connections.close_all()  # A fork must not use the connections of its parent.
+    return f"/setup/{token}/" if token else ""
+
+
 class Command(OwnCommand):
     help = "Run Ninjacam, the engine and the web workers, until it is stopped."
 
@@ -176,9 +189,10 @@ class Command(OwnCommand):
             prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
             shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::1", "::") else host  # noqa: S104
             scheme = "https" if config.tls else "http"
-            self.stdout.write(
-                f"Ninjacam is running at {scheme}://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
-            )
+            origin = f"{scheme}://{shown}:{listener.getsockname()[1]}"
+            self.stdout.write(f"Ninjacam is running at {origin}{prefix}/ (Ctrl-C stops it)")
+            if path := setup_path():
+                self.stdout.write(f"Create the administrator, within an hour, at {origin}{prefix}{path}")
             if fingerprint:
                 self.stdout.write(f"SHA-256 fingerprint of the certificate: {fingerprint}")
             self.stdout.flush()
