@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 
 from ninjacam.auth import Actor, Principal, address_of_request, principal_of_request
@@ -54,13 +55,20 @@ def record_as(by: str, verb: str, subject: str, **details: object) -> None:
     """Like `record`, but for events without an `Actor`, such as a failed login."""
     entry = {"verb": verb, "subject": subject, "by": by, **details}
     logger.info("%s", json.dumps(entry, default=str), extra={"audit": entry})
-    AuditEntry.objects.create(
+    row = AuditEntry(
         actor=_plain(by),
         verb=verb,
         subject=_plain(subject),
         camera=_camera_of(verb, subject, details),
         details=_bounded(details),
     )
+    try:
+        with transaction.atomic():
+            row.save()
+    except (
+        DatabaseError
+    ):  # Before the migration, or on a full disk. What is recorded has happened, and is in the log.
+        logging.getLogger("ninjacam").exception("The audit log in the database lacks an entry.")
 
 
 def _plain(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
 
 from ninjacam.actions.cameras import CameraFields, create_camera, delete_camera, update_camera
@@ -174,3 +175,11 @@ def test_a_user_and_a_group_with_roles_can_be_deleted(viewer: User, camera: Came
     assert set(AuditEntry.objects.filter(verb__endswith=".delete").values_list("verb", "subject")) == {
         ("grant.delete", "door"), ("user.delete", "viewer"), ("group.delete", "guards"),
     }  # fmt: skip
+
+
+def test_accounts_can_be_created_before_the_table_of_the_log(db: None, audit: Audit) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE ninjacam_auditentry RENAME TO elsewhere")
+    user = User.objects.create_user("early")
+    assert User.objects.get(pk=user.pk) == user
+    assert [each["verb"] for each in audit.take()] == ["user.create"]
