@@ -330,3 +330,87 @@ def _wait(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
     while not condition():
         assert fair_s() < deadline, "never true"
         time.sleep(0.02)
+
+
+ZOOM = """(() => {
+  const { player } = probe.players.p;
+  const box = player.getBoundingClientRect();
+  const { width, x, y } = player.shadowRoot.querySelector(".stage").getBoundingClientRect();
+  const values = [width / box.width, (x - box.x) / box.width, (y - box.y) / box.height];
+  return values.map((value) => Math.round(value * 1000) / 1000);
+})()"""
+
+
+def test_the_picture_is_enlarged_by_keys_and_wheel_and_moved_by_dragging(tab: Tab, media: FakeMedia) -> None:
+    make(tab, controls="")
+    state_is(tab, "live")
+    tab.js("probe.players.p.player.focus()")
+    x, y, width, height = tab.js(
+        "(() => { const b = probe.players.p.player.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()"
+    )
+
+    def mouse(kind: str, across: float, down: float, **parameters: Any) -> None:
+        at = {"x": x + across * width, "y": y + down * height}
+        tab.call("Input.dispatchMouseEvent", type=kind, **at, **parameters)
+
+    mouse("mouseWheel", 0.5, 0.5, deltaX=0, deltaY=-100)
+    assert tab.js(ZOOM) == [1, 0, 0], "the wheel alone scrolls the page"
+    for _ in range(2):
+        tab.press("+")
+    assert tab.js(ZOOM) == [2.25, -0.625, -0.625]
+    # Dragging ends at the edge of the picture.
+    for _ in range(2):
+        mouse("mousePressed", 0.5, 0.5, button="left", buttons=1, clickCount=1)
+        mouse("mouseMoved", 0.9, 0.5, button="left", buttons=1)
+        mouse("mouseReleased", 0.9, 0.5, button="left", clickCount=1)
+    tab.until(f"{ZOOM}[1] === 0")
+    assert tab.js(ZOOM)[2] == -0.625
+    # The wheel keeps what is below the pointer, here the left edge.
+    mouse("mouseWheel", 0, 0.5, deltaX=0, deltaY=-200)
+    tab.until(f"{ZOOM}[0] > 3.3 && {ZOOM}[1] === 0")
+    for _ in range(20):
+        mouse("mouseWheel", 0.5, 0.5, deltaX=0, deltaY=-300)
+    tab.until(f"{ZOOM}[0] === 8")
+    next_paints(tab, 5)
+    mouse("mousePressed", 0.5, 0.5, button="left", buttons=1, clickCount=2)
+    mouse("mouseReleased", 0.5, 0.5, button="left", clickCount=2)
+    tab.until(f"{ZOOM}[0] === 1")
+    assert tab.js("document.fullscreenElement") is None
+    tab.press("+")
+    tab.press("0")
+    assert tab.js(ZOOM) == [1, 0, 0]
+
+
+def test_two_fingers_enlarge_the_picture(tab: Tab, media: FakeMedia) -> None:
+    tab.size(390, 800, phone=True)
+    make(tab, controls="")
+    state_is(tab, "live")
+    x, y, width, height = tab.js(
+        "(() => { const b = probe.players.p.player.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()"
+    )
+
+    def fingers(kind: str, *across: float) -> None:
+        points = [
+            {"x": x + each * width, "y": y + height / 2, "id": number} for number, each in enumerate(across)
+        ]
+        tab.call("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
+
+    page = tab.js("visualViewport.scale")
+    fingers("Start", 0.4, 0.6)
+    for step in range(1, 6):
+        fingers("Move", 0.4 - 0.04 * step, 0.6 + 0.04 * step)
+    fingers("End")
+    tab.until(f"Math.abs({ZOOM}[0] - 3) < 0.1")
+    assert tab.js("visualViewport.scale") == page, "the page is not enlarged"
+    fingers("Start", 0.5)
+    fingers("Move", 0.6)
+    fingers("Move", 0.7)
+    fingers("End")
+    tab.until(f"Math.abs({ZOOM}[1] + 0.8) < 0.1")
+    # Players without controls, as on the wall, scroll and enlarge the page.
+    tab.js("probe.players.p.player.removeAttribute('controls')")
+    tab.js("probe.players.p.player.dispatchEvent(new MouseEvent('dblclick'))")
+    fingers("Start", 0.4, 0.6)
+    fingers("Move", 0.2, 0.8)
+    fingers("End")
+    assert tab.js(ZOOM)[0] == 1

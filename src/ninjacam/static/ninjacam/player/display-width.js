@@ -11,6 +11,8 @@ export class DisplayWidth {
   #box = { width: 0, height: 0 };
   #frame = { width: 16, height: 9 }; // until one was displayed
   fit = "";
+  /** How many times larger than its box the video is displayed. */
+  zoom = 1;
 
   /** @param {HTMLElement} element the box */
   constructor(element) {
@@ -39,7 +41,7 @@ export class DisplayWidth {
   /** 0 while the box has no size. Reads the pixel density, which changes with the display that the window is on. */
   get px() {
     const { left, right } = videoRect(this.#box, this.#frame, this.fit);
-    const px = Math.floor((right - left) * devicePixelRatio + 0.01);
+    const px = Math.floor((right - left) * this.zoom * devicePixelRatio + 0.01);
     return px > 0 ? Math.min(MAX_PX, Math.max(MIN_PX, px)) : 0;
   }
 

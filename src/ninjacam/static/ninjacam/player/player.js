@@ -10,6 +10,7 @@ import { StillPlayback } from "../replay/still-playback.js";
 import { Playback } from "../replay/playback.js";
 import { Session } from "./session.js";
 import { Shell } from "./shell.js";
+import { Zoom } from "./zoom.js";
 import { adoptPageStrings, say, sayAge, sayMoment, strings } from "./strings.js";
 
 /** @typedef {import("./painter.js").Painter} Painter */
@@ -48,6 +49,7 @@ export class NinjacamPlayer extends HTMLElement {
   #hold = new FrameHold();
   #overlay = new Overlay(this.#shell.stage, this.#hold);
   #display = new DisplayWidth(this.#shell.stage);
+  #zoom = new Zoom(this, this.#shell.stage, (scale) => (this.#display.zoom = scale));
   /** @type {Session | null} */
   #session = null;
   /** @type {Replay | null} */
@@ -84,7 +86,10 @@ export class NinjacamPlayer extends HTMLElement {
     super();
     this.#shell.fullscreen.addEventListener("click", () => this.#toggleFullscreen());
     this.addEventListener("keydown", (event) => this.#key(event));
-    this.addEventListener("dblclick", () => this.hasAttribute("controls") && this.#toggleFullscreen());
+    this.addEventListener("dblclick", () => {
+      if (this.#zoom.scale > 1) this.#zoom.reset();
+      else if (this.hasAttribute("controls")) this.#toggleFullscreen();
+    });
   }
 
   /**
@@ -355,6 +360,7 @@ export class NinjacamPlayer extends HTMLElement {
     this.#shell.name(camera, view);
     this.#shell.setFit(this.getAttribute("fit") ?? "");
     this.#shell.showControls(this.hasAttribute("controls"));
+    this.#zoom.enabled = this.hasAttribute("controls");
     this.#overlay.fit = this.#display.fit = this.getAttribute("fit") ?? "";
     this.#overlay.watch((this.getAttribute("overlay") ?? "").split(/[\s,]+/).filter(Boolean));
     this.#shell.snapshot.href = mountedUrl(base, `live/${camera}/snapshot.jpg`, { view, stream }).href;
@@ -495,6 +501,7 @@ export class NinjacamPlayer extends HTMLElement {
     if (!this.hasAttribute("controls") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "f") this.#toggleFullscreen();
     else if (event.key === "s") this.#shell.snapshot.click();
+    else if (this.#zoom.key(event.key)) event.preventDefault();
   }
 
   #toggleFullscreen() {

@@ -13,7 +13,10 @@ const CSS = `
 .stage, .stage > * { position: absolute; inset: 0; width: 100%; height: 100%; }
 .stage > * { object-fit: var(--_fit, contain); }
 .stage > .annotations { object-fit: fill; pointer-events: none; }
-.stage { transition: filter .2s; }
+.stage { transition: filter .2s; transform-origin: 0 0; }
+:host([controls]) { touch-action: pan-x pan-y; } /* two fingers zoom into the picture, not into the page */
+:host(.zoomed) { touch-action: none; cursor: grab; }
+:host(.zoomed:active) { cursor: grabbing; }
 .stage.dim { filter: grayscale(.6) brightness(.45); }
 .overlay { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center;
   justify-content: center; gap: .4em; padding: 1em; text-align: center; pointer-events: none; }
