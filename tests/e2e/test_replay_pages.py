@@ -400,6 +400,25 @@ def test_a_finger_selects_a_range_to_download(tab: Tab, world: World) -> None:
     assert tab.js(f"{TIMELINE}.selection") == chosen
 
 
+def test_one_click_saves_the_last_minute(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/door/")
+    tab.until(f"{PLAYER}.state === 'live'")
+    press(tab, "last-minute")
+    chosen = tab.js(f"{TIMELINE}.selection")
+    assert chosen["endMs"] - chosen["startMs"] == 60_000
+    assert abs(chosen["endMs"] - time.time() * 1000) < 5000
+    href = "[...document.querySelectorAll('[data-links] a')].find((each) => each.href.includes('/export/'))?.href"
+    saved = tab.until(href, 60)
+    data = world.product.client.get(saved.removeprefix(world.product.base)).body
+    with av.open(io.BytesIO(data)) as container:
+        assert 0 < float(container.duration or 0) / 1e6 < 62
+    # In replay, the minute before the displayed frame.
+    seek(tab, world, 100, paused=True)
+    wait_for_picture(tab, 100)
+    press(tab, "last-minute")
+    assert tab.js(f"{TIMELINE}.selection.endMs") == pytest.approx(world.ms(100), abs=45)
+
+
 def test_the_names_of_four_cameras_stay_visible(tab: Tab, world: World) -> None:
     tab.size(1280, 800)
     open_page(tab, world, "/replay/?camera=door&camera=yard&camera=late&camera=old")

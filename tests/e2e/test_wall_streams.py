@@ -90,7 +90,7 @@ def test_a_single_camera_fills_the_wall(tab: Tab, world: World) -> None:
     assert tab.js("document.querySelector('#layout').selectedOptions[0].textContent") == "Only one"
     assert tab.js(f"{PLAYERS}[0].clientWidth > 0.85 * innerWidth")
     tab.navigate(world.product.url(f"/layouts/{layout}/"))
-    tab.js("document.querySelector('[value=delete]').click()")
+    tab.js("globalThis.confirm = () => true; document.querySelector('[value=delete]').click()")
     tab.until("document.querySelector('#layout') === null && document.querySelectorAll('.tile').length > 1")
 
 

@@ -116,11 +116,12 @@ class Tab:
             time.sleep(0.05)
 
     def navigate(self, url: str) -> None:
-        """Open the URL and wait until the page has loaded (an endless image does not count)."""
+        """Open the URL and wait until the page has its styles and has run its scripts. Images may still load."""
         answer = self.call("Page.navigate", url=url)
         if answer.get("errorText"):
             raise RuntimeError(f"{url}: {answer['errorText']}")
-        arrived = "true" if url == "about:blank" else "location.href !== 'about:blank'"
+        has_run_scripts = "performance.getEntriesByType('navigation')[0]?.domContentLoadedEventEnd > 0"
+        arrived = "true" if url == "about:blank" else f"location.href !== 'about:blank' && {has_run_scripts}"
         self.until(f"document.readyState !== 'loading' && {arrived}")
 
     def set_cookie(self, name: str, value: str, url: str) -> None:

@@ -12,6 +12,7 @@ import "../timeline/timeline.js";
 /** @typedef {import("../timeline/timeline-data.js").Range} Range */
 
 const MAX_CLIP_MS = 3_600_000;
+const MINUTE_MS = 60_000;
 const EXPORT_EVERY_MS = 1000;
 const JUMP_BACK_MS = 10_000; // distance of the first jump back from live video
 const ZOOM = 2;
@@ -116,6 +117,10 @@ class PlaybackControls {
       this.#showSelecting();
     } else if (what === "clear") {
       this.#timeline.selection = null;
+    } else if (what === "last-minute") {
+      const endMs = transport.mode === "live" ? serverNow() : Number(transport.position);
+      this.#timeline.selection = { startMs: endMs - MINUTE_MS, endMs };
+      void this.#export();
     } else if (what === "export") {
       void this.#export();
     } else if (what === "timelapse") {
