@@ -6,10 +6,6 @@ NumPy is imported by the first search: it starts threads, and a process with thr
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from django.core.exceptions import EmptyResultSet
-from django.db import connections
-from django.db.models import Q
-
 from ninjacam.models import Event
 from ninjacam.models.event import EventQuerySet
 
@@ -19,10 +15,8 @@ if TYPE_CHECKING:
 
 MAX_COMPARED = 200_000
 """Maximum number of events that are compared. Of more, the newest count."""
-BATCH = 8_000
-"""Number of vectors that are in memory at the same time: 8 MB with 512 dimensions."""
 CHUNK = 500
-"""Number of vectors that are compared at the same time: 1 MB, which fits into the cache of a processor."""
+"""Number of vectors that are in memory at the same time: 1 MB, which fits into the cache of a processor."""
 Vector: TypeAlias = "npt.NDArray[np.float32]"
 
 
@@ -38,10 +32,8 @@ def find_similar(found: EventQuerySet, model: str, vector: Vector, limit: int) -
     best = np.empty(0, np.float32)
     for ids, vectors in _iter_vectors(found, model, len(vector)):
         ids = np.concatenate([best_ids, ids])
-        parts = [vectors[at : at + CHUNK].astype(np.float32) @ vector for at in range(0, len(vectors), CHUNK)]
-        # Rounded, because the last digits depend on the size of a part. Of equal ones the newer, so that the order is
-        # always the same.
-        scores = np.round(np.concatenate([best, *parts]), 6)
+        scores = np.concatenate([best, vectors.astype(np.float32) @ vector])
+        # Of equal ones the newer, so that the order is always the same.
         order = np.lexsort((-ids, -scores))[:limit]
         best_ids, best = ids[order], scores[order]
     events = Event.objects.in_bulk([int(pk) for pk in best_ids])
@@ -52,42 +44,26 @@ def find_similar(found: EventQuerySet, model: str, vector: Vector, limit: int) -
 def _iter_vectors(
     found: EventQuerySet, model: str, dimensions: int
 ) -> "Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]":
-    """Yield ids and vectors, the newest events first, at most BATCH at once."""
+    """Yield ids and vectors, at most CHUNK at once."""
+    rows = found.filter(embedding__model=model).order_by("-start_ns", "-pk")
+    size_bytes = 2 * dimensions
+    ids: list[int] = []
+    vectors: list[bytes | memoryview] = []
+    selected = rows.values_list("pk", "embedding__vector")[:MAX_COMPARED]
+    for pk, data in selected.iterator(chunk_size=CHUNK):
+        if len(data) == size_bytes:
+            ids.append(pk)
+            vectors.append(data)
+        if len(ids) == CHUNK:
+            yield _to_arrays(ids, vectors, dimensions)
+            ids, vectors = [], []
+    if ids:
+        yield _to_arrays(ids, vectors, dimensions)
+
+
+def _to_arrays(
+    ids: list[int], vectors: list[bytes | memoryview], dimensions: int
+) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]":
     import numpy as np
 
-    rows = found.filter(embedding__model=model).order_by("-start_ns", "-pk")
-    following, left = rows, MAX_COMPARED
-    while left:
-        count = min(BATCH, left)
-        fetched = _fetch(following, count)
-        usable = [row for row in fetched if len(row[2]) == 2 * dimensions]
-        ids = np.array([pk for pk, _start_ns, _vector in usable], np.int64)
-        yield ids, np.frombuffer(b"".join(row[2] for row in usable), "<f2").reshape(-1, dimensions)
-        if len(fetched) < count:
-            return
-        left -= count
-        pk, start_ns, _vector = fetched[-1]
-        following = rows.filter(Q(start_ns__lt=start_ns) | Q(start_ns=start_ns, pk__lt=pk))
-
-
-def _fetch(rows: EventQuerySet, count: int) -> list[tuple[int, int, bytes | memoryview]]:
-    """Return id, start and vector of the first rows.
-
-    Not by the queryset: it handles each value in Python and, on PostgreSQL, gets a vector as hexadecimal digits. Both
-    take longer than the comparison.
-    """
-    selected = rows.values_list("pk", "start_ns", "embedding__vector")[:count]
-    try:
-        sql, parameters = selected.query.sql_with_params()
-    except EmptyResultSet:
-        return []
-    connection = connections[rows.db]
-    connection.ensure_connection()
-    if connection.vendor == "postgresql":
-        import psycopg
-
-        with psycopg.Cursor(connection.connection) as binary:
-            return binary.execute(sql, parameters, binary=True).fetchall()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return list(cursor.fetchall())
+    return np.array(ids, np.int64), np.frombuffer(b"".join(vectors), "<f2").reshape(-1, dimensions)

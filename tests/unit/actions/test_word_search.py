@@ -130,8 +130,7 @@ def test_equal_events_are_ordered_and_chunks_do_not_matter(
     seen(model, "blue")
     whole = found(search(guard, limit=5))
     assert whole == red[::-1][:5]
-    monkeypatch.setattr(similarity, "BATCH", 3)
-    monkeypatch.setattr(similarity, "CHUNK", 2)
+    monkeypatch.setattr(similarity, "CHUNK", 3)
     assert found(search(guard, limit=5)) == whole
     monkeypatch.setattr(similarity, "MAX_COMPARED", 2)
     assert len(found(search(guard, limit=5))) == 2
