@@ -121,8 +121,17 @@ def test_two_people_who_send_the_form_at_once_create_one_administrator(tmp_path:
                 .status
             )
 
+        hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', pages[0])
+        mistyped = {
+            "username": "boss",
+            "password1": PASSWORD,
+            "password2": "x",
+            "csrfmiddlewaretoken": hidden[1] if hidden else "",
+        }
+        assert people[0].post(path, form=mistyped, headers={"Referer": base + path}).status == 422
         with ThreadPoolExecutor(2) as threads:
             assert sorted(threads.map(send, range(2))) == [200, 404]
+        assert product.output.count(path) == 1, "the log does not contain the link"
         with contextlib.closing(
             sqlite3.connect(tmp_path / "data" / "ninjacam.sqlite3", timeout=20)
         ) as database:

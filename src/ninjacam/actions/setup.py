@@ -50,8 +50,10 @@ def check_setup_token(request: HttpRequest, token: str) -> None:
     """Raises: NotFoundError: the token is wrong, expired or used, or there is an administrator; LimitError: too many
     attempts have failed in this network, at the login or here."""
     throttle, address = get_throttle(), address_of_request(request)
-    bucket = f"login:{network_of(address)}"
-    wait_s = throttle.take(bucket, burst=FAILURES_PER_NETWORK, every_s=NETWORK_EVERY_S)
+    network = network_of(address)
+    bucket = f"login:{network}"
+    # Without a network, as for this host, nobody may block the others. A token cannot be guessed anyway.
+    wait_s = throttle.take(bucket, burst=FAILURES_PER_NETWORK, every_s=NETWORK_EVERY_S) if network else 0
     if wait_s:
         raise LimitError(
             _("Too many failed attempts to log in. Try again in %(seconds)d seconds.")
@@ -60,7 +62,8 @@ def check_setup_token(request: HttpRequest, token: str) -> None:
     if not _is_valid(token):
         record_failure("setup.failed", "", address)
         raise _not_valid()
-    throttle.give_back(bucket, every_s=NETWORK_EVERY_S)
+    if network:
+        throttle.give_back(bucket, every_s=NETWORK_EVERY_S)
 
 
 @audited
@@ -96,7 +99,7 @@ def _not_valid() -> NotFoundError:
     return NotFoundError(
         _(
             "This setup link is not valid. Log in, or restart “ninjacam serve”: it prints a new link while there is no "
-            "administrator."
+            "administrator. Or run “ninjacam createuser NAME --admin”."
         )
     )
 

@@ -115,8 +115,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"strangers": {"()": "ninjacam.front_door.log_limits.StrangersFilter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {
+        "strangers": {"()": "ninjacam.front_door.log_limits.StrangersFilter"},
+        "setup_links": {"()": "ninjacam.site.logs.SetupLinkFilter"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["setup_links"]}
+    },
     "root": {"handlers": ["stderr"], "level": environment.log_level(os.environ)},
     "loggers": {
         "django": {"level": "WARNING", "handlers": [], "propagate": True},

@@ -1,6 +1,7 @@
 """The setup link: single use, one administrator, and useless afterwards."""
 
 import json
+import logging
 import re
 import time
 from typing import Any
@@ -17,6 +18,8 @@ from ninjacam.actions.sign_in import FAILURES_PER_NETWORK
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import LimitError, NotFoundError
 from ninjacam.management.commands import ninjacam_serve
+from ninjacam.site import settings as product_settings
+from ninjacam.site.logs import SetupLinkFilter
 
 PASSWORD = "correct horse battery staple"
 ENTERED = {"username": "boss", "password1": PASSWORD, "password2": PASSWORD}
@@ -97,12 +100,24 @@ def test_an_administrator_made_elsewhere_makes_the_link_useless(token: str, clie
 
 
 def test_guesses_are_limited_like_logins(token: str, client: Client) -> None:
+    elsewhere: Any = {"REMOTE_ADDR": "192.0.2.1"}
     for _ in range(FAILURES_PER_NETWORK):
+        assert client.get("/setup/guess/", **elsewhere).status_code == 404
         assert client.get("/setup/guess/").status_code == 404
-    assert client.get("/setup/guess/").status_code == 429
+    assert client.get("/setup/guess/", **elsewhere).status_code == 429
     with pytest.raises(LimitError):
-        check_setup_token(RequestFactory().get("/", REMOTE_ADDR="127.0.0.1"), token)
-    check_setup_token(request(), token)  # Another network is not affected.
+        check_setup_token(request(), token)
+    check_setup_token(RequestFactory().get("/", REMOTE_ADDR="198.51.100.1"), token)  # Another network.
+    assert client.get(f"/setup/{token}/").status_code == 200, "guesses on this host block nobody"
+
+
+def test_a_valid_link_is_not_in_the_log() -> None:
+    """A mistyped password is refused, and Django logs the path of such a request."""
+    arguments = ("Unprocessable Entity", "/cam/setup/abc_-9/")
+    record = logging.LogRecord("django.request", logging.WARNING, "", 0, "%s: %s", arguments, None)
+    assert SetupLinkFilter().filter(record) and record.getMessage() == "Unprocessable Entity: /cam/setup/…/"
+    handlers: Any = product_settings.LOGGING["handlers"]
+    assert [handler["filters"] for handler in handlers.values()] == [["setup_links"]]
 
 
 def test_of_two_people_whose_link_was_valid_only_the_first_becomes_administrator(
