@@ -64,7 +64,7 @@ def list_active_tokens(who: Principal) -> QuerySet[ApiToken]:
 
 
 def iter_sessions(user: Any = None) -> Iterator[tuple[str, ActiveSession]]:
-    """Yield (session key, session): the valid ones of all users, or all of one user, who may be inactive.
+    """Yield key and session: the valid sessions of all users, or every session of `user`, who may be inactive.
 
     Decodes every stored session.
     """

@@ -1,4 +1,4 @@
-"""Users and groups: who may change them, what can never happen, and what ends with an account."""
+"""Users and groups: who may change them, what is refused, and what ends with an account."""
 
 import json
 import logging
